@@ -1,0 +1,6 @@
+// Crashes: an exception without a handler, three times over.
+#include "lib/bare.h"
+
+void bare_main(void) {
+    triple_fault();
+}

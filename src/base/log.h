@@ -1,0 +1,43 @@
+// Messages of mote's own, to standard error.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string_view>
+
+namespace mote {
+
+enum class LogLevel : uint8_t { error, warning, info, debug };
+
+/// Messages above this level are dropped. Default: warning. Call before threads exist.
+void set_log_level(LogLevel level);
+[[nodiscard]] bool log_enabled(LogLevel level);
+/// Writes `mote: warning: MESSAGE` as one write(2) to standard error. Any thread.
+void log_line(LogLevel level, std::string_view message);
+
+/// Messages end in "\r\n" instead of "\n" while set: the terminal is in raw mode then. Any thread.
+void set_log_raw_terminal(bool raw);
+
+template <class... Args>
+void log_message(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
+    if (log_enabled(level)) log_line(level, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// At most `burst` messages in each `period_ms`: for lines that a guest can cause. Not
+/// thread-safe: one owner, one thread (or under the owner's mutex).
+class LogLimiter {
+  public:
+    explicit LogLimiter(uint32_t burst = 5, uint64_t period_ms = 1000)
+        : burst_(burst), period_ms_(period_ms) {}
+    /// True where this message may be written.
+    bool allow();
+
+  private:
+    uint32_t burst_;
+    uint64_t period_ms_;
+    uint64_t window_start_ms_ = 0;
+    uint32_t used_ = 0;
+};
+
+}  // namespace mote

@@ -1,0 +1,30 @@
+// InputQueue: typed bytes that wait for room in the serial port.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "devices/serial_output.h"
+
+namespace mote {
+
+/// Bounded; one thread's.
+class InputQueue {
+  public:
+    static constexpr size_t kCapacity = 4096;
+    /// How long to wait before offer() is worth another try.
+    static constexpr int kRetryMilliseconds = 5;
+
+    /// Keeps `bytes` behind those that wait already; what finds no room is dropped.
+    void add(std::span<const std::byte> bytes);
+    /// Hands `port` what it takes.
+    void offer(SerialInput& port);
+
+    [[nodiscard]] bool empty() const { return waiting_.empty(); }
+
+  private:
+    std::vector<std::byte> waiting_;
+};
+
+}  // namespace mote

@@ -1,0 +1,220 @@
+#include "cli/run.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <string_view>
+
+#include "base/log.h"
+#include "cli/console.h"
+#include "cli/end_policy.h"
+#include "cli/print.h"
+#include "cli/signals.h"
+#include "control/resources.h"
+#include "control/validate.h"
+#include "vmm/machine.h"
+
+namespace mote {
+
+namespace {
+
+using Clock = EndPolicy::Clock;
+using Act = EndPolicy::Act;
+
+// How long the end waits for somebody to take the rest of the guest's output.
+constexpr std::chrono::milliseconds kFlushLimit{1000};
+
+/// Serves signals and console until the machine has ended or somebody ended it.
+class Runner {
+  public:
+    Runner(Machine& machine, Console* console, const UniqueFd& signals, std::chrono::seconds grace)
+        : machine_(machine), console_(console), signals_(signals), policy_(grace) {}
+
+    /// How it ended. Restores the terminal; prints why if it is not as the guest wanted.
+    ExitStatus run() {
+        while (!ended_)
+            wait_once();
+        const bool by_itself = status_ != ExitStatus::ended;
+        const MachineEnd end = by_itself ? machine_.end() : MachineEnd{EndKind::power_off, {}};
+        machine_.stop();
+        if (console_ != nullptr) console_->finish(kFlushLimit);
+        const bool says_something = !by_itself || end.kind != EndKind::power_off;
+        if (says_something && console_ != nullptr && console_->leaves_line_open()) print_text("\n");
+        if (by_itself) {
+            status_ = status_of(end.kind);
+            report(end);
+        } else {
+            print_warning(reason_);
+        }
+        return status_;
+    }
+
+  private:
+    void wait_once() {
+        std::array<pollfd, 3> descriptors{{
+            {.fd = signals_.get(), .events = POLLIN, .revents = 0},
+            {.fd = machine_.ended().fd(), .events = POLLIN, .revents = 0},
+            {.fd = console_ != nullptr ? console_->event().fd() : -1,
+             .events = POLLIN,
+             .revents = 0},
+        }};
+        ::poll(descriptors.data(), descriptors.size(), timeout());
+        if (descriptors[1].revents != 0) {
+            status_ = ExitStatus::success;
+            ended_ = true;
+            return;
+        }
+        if (descriptors[0].revents != 0) on_signal(next_signal(signals_));
+        if (descriptors[2].revents != 0) on_console(console_->take_event());
+        if (policy_.deadline() && Clock::now() >= *policy_.deadline())
+            end("the guest did not power off within the grace time");
+    }
+
+    [[nodiscard]] int timeout() const {
+        if (!policy_.deadline()) return -1;
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(*policy_.deadline() - Clock::now());
+        return static_cast<int>(std::max<int64_t>(left.count(), 0));
+    }
+
+    void on_signal(int signal) {
+        switch (signal) {
+            case SIGTERM:
+            case SIGINT:
+                act(policy_.on_terminate(Clock::now()));
+                break;
+            case SIGHUP:
+                act(policy_.on_hangup(Clock::now()));
+                break;
+            case SIGQUIT:
+                end("ended by SIGQUIT");
+                break;
+            case SIGTSTP:
+                if (console_ != nullptr) console_->suspend();
+                ::kill(::getpid(), SIGSTOP);
+                break;
+            case SIGCONT:
+                if (console_ != nullptr) console_->resume();
+                break;
+            default:
+                break;
+        }
+    }
+
+    void on_console(ConsoleEvent event) {
+        switch (event) {
+            case ConsoleEvent::none:
+                break;
+            case ConsoleEvent::quit:
+                end("ended by Ctrl-A x");
+                break;
+            case ConsoleEvent::hangup:
+                act(policy_.on_hangup(Clock::now()));
+                break;
+        }
+    }
+
+    void act(Act act) {
+        switch (act) {
+            case Act::nothing:
+                break;
+            case Act::press_power_button:
+                machine_.press_power_button();
+                break;
+            case Act::end:
+                end("ended by a second signal");
+                break;
+        }
+    }
+
+    void end(std::string_view why) {
+        ended_ = true;
+        status_ = ExitStatus::ended;
+        reason_ = why;
+    }
+
+    static void report(const MachineEnd& end) {
+        const std::string detail = end.detail.empty() ? "" : ": " + end.detail;
+        switch (end.kind) {
+            case EndKind::power_off:
+                break;
+            case EndKind::reboot:
+                print_warning("the guest asked for a reboot" + detail);
+                break;
+            case EndKind::panic:
+                print_error("the guest panicked" + detail);
+                break;
+            case EndKind::crash:
+                print_error("the guest crashed" + detail);
+                break;
+            case EndKind::host_failure:
+                print_error("the host failed" + detail);
+                break;
+        }
+    }
+
+    Machine& machine_;
+    Console* const console_;
+    const UniqueFd& signals_;
+    EndPolicy policy_;
+    bool ended_ = false;
+    ExitStatus status_ = ExitStatus::ended;
+    std::string_view reason_;
+};
+
+ExitStatus failed(ExitStatus status, const Error& error) {
+    print_error(error.message);
+    return status;
+}
+
+/// Where no system call has failed, what was given does not fit: a truncated kernel, say.
+ExitStatus status_of(const Error& error) {
+    return error.code == 0 ? ExitStatus::bad_input : ExitStatus::host_failure;
+}
+
+Result<ValidMachineConfig> checked_config(const RunOptions& options) {
+    MachineConfig config = TRY(build_config(options));
+    if (config.console.kind == ConsoleKind::tty) add_window_size(config, STDOUT_FILENO);
+    return validate(std::move(config));
+}
+
+}  // namespace
+
+ExitStatus run_command(const RunOptions& options) {
+    const auto config = checked_config(options);
+    if (!config) return failed(ExitStatus::bad_input, config.error());
+    auto resources = open_resources(*config);
+    if (!resources) return failed(ExitStatus::bad_input, resources.error());
+    const auto signals = take_signals();
+    if (!signals) return failed(ExitStatus::host_failure, signals.error());
+    const auto made = Console::create((*config)->console);
+    if (!made) return failed(ExitStatus::host_failure, made.error());
+    Console* const console = made->get();
+
+    auto machine = Machine::create(*config, *std::move(resources),
+                                   console != nullptr ? console->output() : nullptr);
+    if (!machine) return failed(status_of(machine.error()), machine.error());
+    if (console != nullptr) {
+        // Only now: a machine that cannot be made leaves no file or socket behind.
+        const auto opened = console->open();
+        if (!opened) return failed(ExitStatus::bad_input, opened.error());
+    }
+    const auto started = (*machine)->start();
+    if (!started) {
+        if (console != nullptr) console->finish(kFlushLimit);
+        return failed(ExitStatus::host_failure, started.error());
+    }
+    SerialInput* const input = (*machine)->serial_input();
+    if (console != nullptr && input != nullptr) {
+        const auto reading = console->start_input(*input);
+        if (!reading) print_error(reading.error().message);
+    }
+    Runner runner(**machine, console, *signals, std::chrono::seconds((*config)->grace_seconds));
+    const ExitStatus status = runner.run();
+    ::_exit(static_cast<int>(status));
+}
+
+}  // namespace mote

@@ -1,0 +1,65 @@
+#include "cli/run_options.h"
+
+#include <sys/ioctl.h>
+
+#include "control/config_file.h"
+#include "control/options.h"
+
+namespace mote {
+
+namespace {
+
+/// Puts what `parse` makes of `text` into `field`, if the option was given.
+template <class T, class Parsed>
+Result<> apply(const std::optional<std::string>& text, const char* option,
+               Result<Parsed> (*parse)(std::string_view), T& field) {
+    if (!text) return {};
+    Result<Parsed> parsed = parse(*text);
+    if (!parsed) return fail("{}: {}", option, parsed.error().message);
+    field = *std::move(parsed);
+    return {};
+}
+
+Result<std::string> as_it_is(std::string_view text) {
+    return std::string(text);
+}
+
+Result<> apply_disks(const std::vector<std::string>& texts, std::vector<DiskConfig>& disks) {
+    if (texts.empty()) return {};
+    disks.clear();
+    for (const std::string& text : texts) {
+        Result<DiskConfig> disk = parse_disk(text);
+        if (!disk) return fail("--disk: {}", disk.error().message);
+        disks.push_back(*std::move(disk));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<MachineConfig> build_config(const RunOptions& options) {
+    MachineConfig config;
+    if (options.config_file) config = TRY(read_config_file(*options.config_file));
+    TRY(apply(options.name, "--name", as_it_is, config.name));
+    TRY(apply(options.kernel, "--kernel", as_it_is, config.kernel));
+    TRY(apply(options.initrd, "--initrd", as_it_is, config.initrd));
+    TRY(apply(options.cmdline, "--cmdline", as_it_is, config.cmdline));
+    TRY(apply_disks(options.disks, config.disks));
+    TRY(apply(options.cpus, "--cpus", parse_number, config.cpus));
+    TRY(apply(options.memory, "--mem", parse_size, config.memory_bytes));
+    TRY(apply(options.console, "--console", parse_console, config.console));
+    TRY(apply(options.grace, "--grace", parse_number, config.grace_seconds));
+    if (options.no_entropy) config.entropy = false;
+    if (options.no_pvpanic) config.pvpanic = false;
+    if (options.no_acpi) config.acpi = false;
+    return config;
+}
+
+void add_window_size(MachineConfig& config, int fd) {
+    winsize size{};
+    if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return;
+    const std::string text = fmt::format("mote.winsize={}x{}", size.ws_row, size.ws_col);
+    config.cmdline = config.cmdline.empty() ? text : text + ' ' + config.cmdline;
+}
+
+}  // namespace mote

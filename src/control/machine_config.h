@@ -1,0 +1,47 @@
+// MachineConfig: what a person or program asked for, before anything is checked or opened.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mote {
+
+/// When a disk's writes count as done.
+enum class CacheMode : uint8_t {
+    writeback,  ///< through the host's page cache; the guest's flush is an fdatasync (default)
+    unsafe,     ///< like writeback, but flushes do nothing: for images that can be made anew
+    direct,     ///< O_DIRECT: past the host's page cache
+};
+
+struct DiskConfig {
+    std::string path;
+    bool read_only = false;
+    CacheMode cache = CacheMode::writeback;
+};
+
+enum class ConsoleKind : uint8_t { tty, off, file, unix_socket };
+
+struct ConsoleConfig {
+    ConsoleKind kind = ConsoleKind::tty;
+    std::string path;  ///< of file and unix_socket
+};
+
+/// Plain data, filled by the command line and the config file alike (later by the API).
+struct MachineConfig {
+    std::string name = "mote";
+    std::string kernel;
+    std::optional<std::string> initrd;
+    std::string cmdline;  ///< appended to the default command line
+    std::vector<DiskConfig> disks;
+    uint32_t cpus = 1;
+    uint64_t memory_bytes = uint64_t{256} << 20U;
+    ConsoleConfig console;
+    bool entropy = true;
+    bool pvpanic = true;
+    bool acpi = true;
+    uint32_t grace_seconds = 10;  ///< from a power button press to the end, if the guest ignores it
+};
+
+}  // namespace mote

@@ -1,0 +1,129 @@
+#include "control/options.h"
+
+#include <array>
+#include <charconv>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+namespace mote {
+
+namespace {
+
+/// The power of two that a size's suffix stands for, or -1.
+int suffix_shift(char suffix) {
+    switch (suffix) {
+        case 'k':
+        case 'K':
+            return 10;
+        case 'm':
+        case 'M':
+            return 20;
+        case 'g':
+        case 'G':
+            return 30;
+        case 't':
+        case 'T':
+            return 40;
+        default:
+            return -1;
+    }
+}
+
+/// Splits at single commas; two commas in a row are one that belongs to the text.
+std::vector<std::string> split_at_commas(std::string_view text) {
+    std::vector<std::string> parts(1);
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != ',') {
+            parts.back() += text[i];
+        } else if (i + 1 < text.size() && text[i + 1] == ',') {
+            parts.back() += ',';
+            ++i;
+        } else {
+            parts.emplace_back();
+        }
+    }
+    return parts;
+}
+
+}  // namespace
+
+Result<uint64_t> parse_size(std::string_view text) {
+    uint64_t number = 0;
+    const char* const begin = std::to_address(text.begin());
+    const char* const end = begin + text.size();
+    const auto [rest, error] = std::from_chars(begin, end, number);
+    if (error == std::errc::result_out_of_range) return fail("'{}' is too large", text);
+    const bool suffixed = end - rest == 1 && suffix_shift(*rest) > 0;
+    if (error != std::errc{} || (rest != end && !suffixed))
+        return fail("'{}' is not a size: give bytes, or a number with K, M, G or T, like 256M",
+                    text);
+    if (!suffixed) return number;
+    const auto shift = static_cast<unsigned>(suffix_shift(*rest));
+    if (number > (UINT64_MAX >> shift)) return fail("'{}' is too large", text);
+    return number << shift;
+}
+
+Result<uint32_t> parse_number(std::string_view text) {
+    uint32_t number = 0;
+    const char* const begin = std::to_address(text.begin());
+    const char* const end = begin + text.size();
+    const auto [rest, error] = std::from_chars(begin, end, number);
+    if (error == std::errc::result_out_of_range) return fail("'{}' is too large", text);
+    if (error != std::errc{} || rest != end) return fail("'{}' is not a whole number", text);
+    return number;
+}
+
+Result<CacheMode> parse_cache_mode(std::string_view text) {
+    if (text == "writeback") return CacheMode::writeback;
+    if (text == "unsafe") return CacheMode::unsafe;
+    if (text == "direct") return CacheMode::direct;
+    return fail("cache mode '{}' is unknown; there are writeback, unsafe and direct", text);
+}
+
+Result<DiskConfig> parse_disk(std::string_view text) {
+    const std::vector<std::string> parts = split_at_commas(text);
+    DiskConfig disk{.path = parts[0]};
+    if (disk.path.empty()) return fail("'{}' names no file; give PATH[,ro][,cache=MODE]", text);
+    for (size_t i = 1; i < parts.size(); ++i) {
+        const std::string_view part = parts[i];
+        if (part == "ro") {
+            disk.read_only = true;
+        } else if (part.starts_with("cache=")) {
+            disk.cache = TRY(parse_cache_mode(part.substr(6)));
+        } else {
+            return fail(
+                "'{}' has the unknown part '{}'; known are ro and cache=MODE (a comma in the path "
+                "is "
+                "written twice)",
+                text, part);
+        }
+    }
+    return disk;
+}
+
+Result<ConsoleConfig> parse_console(std::string_view text) {
+    if (text == "tty") return ConsoleConfig{};
+    if (text == "off") return ConsoleConfig{.kind = ConsoleKind::off};
+    for (const auto& [prefix, kind] :
+         {std::pair{std::string_view("file:"), ConsoleKind::file},
+          std::pair{std::string_view("unix:"), ConsoleKind::unix_socket}}) {
+        if (!text.starts_with(prefix)) continue;
+        const std::string_view path = text.substr(prefix.size());
+        if (path.empty()) return fail("'{}' lacks the path behind the colon", text);
+        return ConsoleConfig{.kind = kind, .path = std::string(path)};
+    }
+    return fail("'{}' is unknown; there are tty, off, file:PATH and unix:PATH", text);
+}
+
+std::string format_size(uint64_t bytes) {
+    static constexpr std::array<char, 4> kSuffixes{'T', 'G', 'M', 'K'};
+    for (size_t i = 0; i < kSuffixes.size(); ++i) {
+        const uint64_t unit = uint64_t{1} << (40U - 10U * i);
+        if (bytes >= unit && bytes % unit == 0)
+            return fmt::format("{}{}", bytes / unit, kSuffixes[i]);
+    }
+    return fmt::format("{} bytes", bytes);
+}
+
+}  // namespace mote

@@ -1,0 +1,32 @@
+// The small languages of option values, shared by the command line and the config file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "control/machine_config.h"
+
+namespace mote {
+
+/// A size in bytes: a decimal number, alone or followed by K, M, G or T (powers of 1024; either
+/// case). Errors: not of this form, or more than 64 bits hold.
+Result<uint64_t> parse_size(std::string_view text);
+
+/// A decimal number of 32 bits. Errors: not one, or too large.
+Result<uint32_t> parse_number(std::string_view text);
+
+/// `writeback`, `unsafe` or `direct`.
+Result<CacheMode> parse_cache_mode(std::string_view text);
+
+/// `PATH[,ro][,cache=MODE]`. A comma that belongs to the path is written twice.
+Result<DiskConfig> parse_disk(std::string_view text);
+
+/// `tty`, `off`, `file:PATH` or `unix:PATH`.
+Result<ConsoleConfig> parse_console(std::string_view text);
+
+/// A size for people: "256M" where it is a whole number of a unit, else "1234 bytes".
+std::string format_size(uint64_t bytes);
+
+}  // namespace mote

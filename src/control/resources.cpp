@@ -1,0 +1,64 @@
+#include "control/resources.h"
+
+#include <fcntl.h>
+#include <sys/sysinfo.h>
+
+#include <utility>
+
+#include "control/disk_file.h"
+#include "control/open_file.h"
+#include "control/options.h"
+
+namespace mote {
+
+namespace {
+
+Result<> check_host_memory(uint64_t wanted) {
+    struct sysinfo info{};
+    if (::sysinfo(&info) != 0) return fail_errno("memory: cannot read how much the host has");
+    const uint64_t total = uint64_t{info.totalram} * info.mem_unit;
+    if (wanted > total)
+        return fail("memory: {} is more than this host has ({}M); give less", format_size(wanted),
+                    total >> 20U);
+    return {};
+}
+
+Result<UniqueFd> open_image(std::string_view what, const std::string& path) {
+    OpenFile file = TRY(open_file(what, path, O_RDONLY, AlsoAccept::nothing));
+    if (file.status.st_size == 0) return fail("{}: {} is empty; give another file", what, path);
+    return std::move(file.fd);
+}
+
+Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& configs) {
+    std::vector<DiskResource> disks;
+    std::vector<DiskIdentity> identities;
+    for (size_t i = 0; i < configs.size(); ++i) {
+        const DiskConfig& config = configs[i];
+        OpenedDisk disk = TRY(open_disk(fmt::format("disk{}", i), config));
+        for (size_t j = 0; j < i; ++j) {
+            const bool written = !config.read_only || !configs[j].read_only;
+            if (identities[j] == disk.identity && written)
+                return fail(
+                    "disk{}: {} is the same file as disk{}; attach it once, or each time "
+                    "read-only (,ro)",
+                    i, config.path, j);
+        }
+        TRY(lock_disk(disk.resource, config.path));
+        identities.push_back(disk.identity);
+        disks.push_back(std::move(disk.resource));
+    }
+    return disks;
+}
+
+}  // namespace
+
+Result<Resources> open_resources(const ValidMachineConfig& config) {
+    Resources resources;
+    TRY(check_host_memory(config->memory_bytes));
+    resources.kernel = TRY(open_image("kernel", config->kernel));
+    if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd));
+    resources.disks = TRY(open_disks(config->disks));
+    return resources;
+}
+
+}  // namespace mote

@@ -1,0 +1,36 @@
+// Resources: everything of a machine that is a file descriptor, opened before it is built.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "control/machine_config.h"
+#include "control/validate.h"
+
+namespace mote {
+
+struct DiskResource {
+    std::string id;  ///< "disk0", ...: names it in messages, and is the guest's serial number
+    UniqueFd file;   ///< locked against a second writer while open
+    uint64_t size_bytes = 0;
+    bool read_only = false;
+    CacheMode cache = CacheMode::writeback;
+};
+
+struct Resources {
+    UniqueFd kernel;
+    UniqueFd initrd;  ///< invalid where there is none
+    std::vector<DiskResource> disks;
+};
+
+/// Opens what the configuration names and checks what only the host can tell: that each file is
+/// one that fits its use, that no disk is used twice with a writer among the users, that there is
+/// memory for the guest. Nothing is created or changed. What is odd but possible (an image that
+/// looks like qcow2, an incomplete last sector) draws a warning.
+/// Errors: one line that names the thing, the reason and, where there is one, the way out.
+Result<Resources> open_resources(const ValidMachineConfig& config);
+
+}  // namespace mote

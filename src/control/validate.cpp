@@ -1,0 +1,110 @@
+#include "control/validate.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "control/options.h"
+
+namespace mote {
+
+namespace {
+
+constexpr size_t kMaxName = 64;
+constexpr size_t kMaxPath = 4095;         // PATH_MAX without the closing NUL
+constexpr size_t kMaxSocketPath = 107;    // sockaddr_un's sun_path without the closing NUL
+constexpr size_t kMaxCommandLine = 2047;  // the guest's limit; the default takes its part of it
+constexpr size_t kMaxDevices = 18;        // virtio devices: interrupts 5 to 22
+constexpr uint64_t kMinMemory = uint64_t{2} << 20U;
+constexpr uint64_t kMaxMemory = uint64_t{4} << 40U;
+constexpr uint64_t kPageSize = 4096;
+constexpr uint32_t kMaxGraceSeconds = 3600;
+
+bool is_name_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+Result<> check_name(std::string_view name) {
+    if (name.empty() || name.size() > kMaxName || !std::ranges::all_of(name, is_name_character))
+        return fail("name: '{}' must be 1 to {} letters, digits, '-', '_' or '.'", name, kMaxName);
+    return {};
+}
+
+Result<> check_path(std::string_view field, std::string_view path, size_t longest) {
+    if (path.empty()) return fail("{}: the path is empty; give that of a file", field);
+    if (path.size() > longest)
+        return fail("{}: the path has {} bytes, at most {} are possible", field, path.size(),
+                    longest);
+    if (path.find('\0') != std::string_view::npos)
+        return fail("{}: the path holds a zero byte", field);
+    return {};
+}
+
+Result<> check_cmdline(std::string_view text) {
+    if (text.size() > kMaxCommandLine)
+        return fail("cmdline: {} bytes are too many, at most {} are possible", text.size(),
+                    kMaxCommandLine);
+    const auto is_control = [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    };
+    const auto found = std::ranges::find_if(text, is_control);
+    if (found != text.end())
+        return fail("cmdline: byte {} is a control character ({:#04x}); leave it out",
+                    found - text.begin(), static_cast<unsigned char>(*found));
+    return {};
+}
+
+Result<> check_memory(uint64_t bytes) {
+    if (bytes < kMinMemory || bytes > kMaxMemory)
+        return fail("memory: {} is not possible; give {} to {}", format_size(bytes),
+                    format_size(kMinMemory), format_size(kMaxMemory));
+    if (bytes % kPageSize != 0)
+        return fail("memory: {} is not a multiple of the page size, {}", format_size(bytes),
+                    format_size(kPageSize));
+    return {};
+}
+
+Result<> check_disks(const MachineConfig& config) {
+    for (size_t i = 0; i < config.disks.size(); ++i)
+        TRY(check_path(fmt::format("disk{}", i), config.disks[i].path, kMaxPath));
+    const size_t limit = kMaxDevices - (config.entropy ? 1 : 0);
+    if (config.disks.size() > limit)
+        return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(), limit,
+                    config.entropy ? " beside the entropy device" : "");
+    return {};
+}
+
+Result<> check_console(const ConsoleConfig& console) {
+    switch (console.kind) {
+        case ConsoleKind::tty:
+        case ConsoleKind::off:
+            return {};
+        case ConsoleKind::file:
+            return check_path("console", console.path, kMaxPath);
+        case ConsoleKind::unix_socket:
+            return check_path("console", console.path, kMaxSocketPath);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<ValidMachineConfig> validate(MachineConfig config) {
+    TRY(check_name(config.name));
+    if (config.kernel.empty())
+        return fail("kernel: none is given; use --kernel FILE, or \"kernel\" in the config file");
+    TRY(check_path("kernel", config.kernel, kMaxPath));
+    if (config.initrd) TRY(check_path("initrd", *config.initrd, kMaxPath));
+    TRY(check_cmdline(config.cmdline));
+    TRY(check_disks(config));
+    if (config.cpus == 0 || config.cpus > kMaxCpus)
+        return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);
+    TRY(check_memory(config.memory_bytes));
+    TRY(check_console(config.console));
+    if (config.grace_seconds > kMaxGraceSeconds)
+        return fail("grace_seconds: {} is too long; give 0 to {}", config.grace_seconds,
+                    kMaxGraceSeconds);
+    return ValidMachineConfig(std::move(config));
+}
+
+}  // namespace mote

@@ -1,0 +1,202 @@
+#include "devices/virtio/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace mote {
+
+using namespace virtio;
+using Kind = ParsedBlockRequest::Kind;
+
+namespace {
+
+/// Descriptors of a request less header and status.
+constexpr uint32_t kSegMax = 254;
+constexpr uint32_t kPhysicalBlockSize = 4096;
+constexpr uint32_t kMaxRanges = 32;
+/// A discard is cheap; zeroes may have to be written (2 GiB, and 64 MiB).
+constexpr uint32_t kMaxDiscardSectors = 1U << 22U;
+constexpr uint32_t kMaxWriteZeroesSectors = 1U << 17U;
+
+/// A turn's share: after it, the worker's other devices come first.
+constexpr unsigned kRequestsPerTurn = 256;
+constexpr uint64_t kBytesPerTurn = uint64_t{4} << 20U;
+/// Completions that wait for each other while the queue is full: the guest may go on with the first
+/// while the rest is served.
+constexpr unsigned kPublishEvery = 8;
+
+}  // namespace
+
+Result<std::unique_ptr<BlockDevice>> BlockDevice::create(BlockConfig config) {
+    return std::unique_ptr<BlockDevice>(new BlockDevice(std::move(config)));
+}
+
+BlockDevice::BlockDevice(BlockConfig config)
+    : id_(std::move(config.id)),
+      cache_(config.cache),
+      disk_(std::move(config.file), config.cache == BlockCache::direct, config.engine,
+            kQueueSizes[0], [this](uint16_t tag, int result) { on_disk_result(tag, result); }) {
+    limits_ = {.sectors = config.size_bytes / disk_.block_size() * disk_.block_size() / kSectorSize,
+               .read_only = config.read_only,
+               .max_ranges = kMaxRanges,
+               .max_discard_sectors = kMaxDiscardSectors,
+               .max_write_zeroes_sectors = kMaxWriteZeroesSectors};
+    features_ = kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kBlockSegMax |
+                kBlockBlkSize | kBlockTopology;
+    // Without it a driver takes all completed writes for safe, which is what "unsafe" is about.
+    if (cache_ != BlockCache::unsafe) features_ |= kBlockFlush;
+    features_ |= config.read_only ? kBlockReadOnly : kBlockDiscard | kBlockWriteZeroes;
+    fill_config_space();
+}
+
+void BlockDevice::fill_config_space() {
+    const uint32_t block_size = disk_.block_size();
+    space_.capacity = limits_.sectors;
+    space_.seg_max = kSegMax;
+    space_.blk_size = block_size;
+    space_.physical_block_exp =
+        static_cast<uint8_t>(std::countr_zero(kPhysicalBlockSize / block_size));
+    space_.num_queues = uint16_t{1};
+    if (limits_.read_only) return;
+    space_.max_discard_sectors = limits_.max_discard_sectors;
+    space_.max_discard_seg = limits_.max_ranges;
+    space_.discard_sector_alignment = kPhysicalBlockSize / static_cast<uint32_t>(kSectorSize);
+    space_.max_write_zeroes_sectors = limits_.max_write_zeroes_sectors;
+    space_.max_write_zeroes_seg = limits_.max_ranges;
+    space_.write_zeroes_may_unmap = 1;
+}
+
+Result<> BlockDevice::activate(const Activation& activation) {
+    queue_ = activation.queues[0];
+    interrupt_ = &activation.interrupt;
+    loop_ = &activation.loop;
+    if (queue_ != nullptr) slots_.resize(queue_->size());
+    disk_.attach(*loop_, [this] { on_disk_ready(); });
+    return {};
+}
+
+void BlockDevice::reset() {
+    disk_.wait_idle();
+    slots_.clear();
+    queue_ = nullptr;
+    unpublished_ = 0;
+    draining_ = false;
+    on_drained_ = {};
+}
+
+void BlockDevice::drain(std::function<void()> done) {
+    draining_ = true;
+    if (disk_.in_flight() == 0) return done();
+    on_drained_ = std::move(done);
+}
+
+// --- The queue -----------------------------------------------------------------------------------
+
+bool BlockDevice::on_queue(uint16_t index) {
+    static_cast<void>(index);
+    if (draining_) return false;
+    poll_.woken();
+    turn_ = {};
+    queue_->disable_notifications();
+    for (;;) {
+        const bool more = serve_available();
+        if (disk_.ready()) disk_.reap();
+        disk_.flush();
+        publish();
+        if (more) return true;
+        const auto found = [this] { return queue_->has_work() || disk_.ready(); };
+        if (poll_.look(found, [this] { return loop_->others_wait(); })) continue;
+        // Completions are published before notifications are asked for: a driver that waits for
+        // one sends the next request while we still look.
+        if (!queue_->enable_notifications()) return false;
+        queue_->disable_notifications();
+    }
+}
+
+bool BlockDevice::serve_available() {
+    while (turn_.requests < kRequestsPerTurn && turn_.bytes < kBytesPerTurn) {
+        auto chain = queue_->pop();
+        if (!chain) return false;
+        ++turn_.requests;
+        turn_.bytes += chain->readable() + chain->writable();
+        begin(*std::move(chain));
+        if (unpublished_ >= kPublishEvery) publish();
+    }
+    return true;
+}
+
+void BlockDevice::publish() {
+    unpublished_ = 0;
+    if (queue_->publish()) interrupt_->queue(0);
+}
+
+// --- A request -----------------------------------------------------------------------------------
+
+void BlockDevice::begin(Chain chain) {
+    const uint16_t tag = chain.head();
+    Slot& slot = slots_[tag];
+    slot.status = chain.take_last_writable();
+    if (slot.status == nullptr)
+        return queue_->reject(std::move(chain), "a block request without room for its status");
+    const ParsedBlockRequest parsed = parse_block_request(chain, limits_, slot.ranges);
+    if (parsed.kind == Kind::malformed)
+        return queue_->reject(std::move(chain), "a block request without a whole header");
+    slot.chain.emplace(std::move(chain));
+    switch (parsed.kind) {
+        case Kind::disk:
+            return begin_disk(slot, tag, parsed.request);
+        case Kind::get_id:
+            return answer_id(slot);
+        case Kind::refused:
+        case Kind::malformed:
+            return finish(slot, parsed.status, 0);
+    }
+}
+
+void BlockDevice::begin_disk(Slot& slot, uint16_t tag, const DiskRequest& request) {
+    slot.op = request.op;
+    slot.data_written = request.op == DiskOp::read ? static_cast<uint32_t>(request.length) : 0;
+    const bool needless = cache_ == BlockCache::unsafe || limits_.read_only;
+    if (request.op == DiskOp::flush && needless) return finish(slot, kBlockOk, 0);
+    // A flush covers the writes completed before it: those are in the file when it starts.
+    if (const auto result = disk_.start(tag, request)) on_disk_result(tag, *result);
+}
+
+void BlockDevice::answer_id(Slot& slot) {
+    std::array<char, kBlockIdSize> id{};
+    std::memcpy(id.data(), id_.data(), std::min(id.size(), id_.size()));
+    const bool room = slot.chain->write(std::as_bytes(std::span(id)));
+    finish(slot, room ? kBlockOk : kBlockIoError, room ? kBlockIdSize : 0);
+}
+
+void BlockDevice::on_disk_result(uint16_t tag, int result) {
+    Slot& slot = slots_[tag];
+    if (result != 0) report_failure(slot.op, result);
+    finish(slot, result == 0 ? kBlockOk : kBlockIoError, result == 0 ? slot.data_written : 0);
+}
+
+void BlockDevice::finish(Slot& slot, uint8_t status, uint32_t data_written) {
+    *slot.status = std::byte{status};
+    Chain chain = *std::move(slot.chain);
+    slot.chain.reset();
+    queue_->complete(std::move(chain), data_written + 1);
+    ++unpublished_;
+}
+
+void BlockDevice::on_disk_ready() {
+    if (queue_ == nullptr) return;
+    disk_.reap();
+    publish();
+    if (draining_ && disk_.in_flight() == 0 && on_drained_) std::exchange(on_drained_, {})();
+}
+
+void BlockDevice::report_failure(DiskOp op, int result) {
+    static constexpr std::array<std::string_view, 5> kNames{"read", "write", "flush", "discard",
+                                                            "write-zeroes"};
+    if (log_limiter_.allow())
+        log_message(LogLevel::warning, "{}: a {} of the guest failed: {}", id_,
+                    kNames[static_cast<size_t>(op)], ::strerrordesc_np(-result));
+}
+
+}  // namespace mote

@@ -1,0 +1,177 @@
+#include "memory/guest_memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace mote {
+
+namespace {
+
+constexpr uint64_t kPageSize = 4096;
+constexpr uint64_t kHugePageSize = uint64_t{2} << 20U;
+
+Result<> check_order(std::span<const RegionConfig> configs) {
+    GuestAddress free_from{0};
+    for (const RegionConfig& config : configs) {
+        const auto end = checked_add(config.base, config.size);
+        const uint64_t misaligned = (config.base.value | config.size | config.offset) % kPageSize;
+        if (config.size == 0 || misaligned != 0 || !end || config.base < free_from)
+            return fail(
+                "guest memory: region at {:#x} of {:#x} bytes is empty, misaligned or overlaps",
+                config.base.value, config.size);
+        free_from = *end;
+    }
+    return {};
+}
+
+Result<Mapping> map_region(const RegionConfig& config) {
+    int flags = MAP_NORESERVE;
+    switch (config.backing) {
+        case Backing::anonymous:
+            flags |= MAP_PRIVATE | MAP_ANONYMOUS;
+            break;
+        case Backing::shared_memfd:
+            flags |= MAP_SHARED;
+            break;
+        case Backing::private_file:
+            flags |= MAP_PRIVATE;
+            break;
+    }
+    const int fd = config.backing == Backing::anonymous ? -1 : config.fd;
+    Mapping mapping = TRY(Mapping::create(config.size, flags, fd, config.offset, kHugePageSize));
+    // Best effort: a host without huge pages serves small ones.
+    if (config.backing == Backing::anonymous) ::madvise(mapping.data(), config.size, MADV_HUGEPAGE);
+    // Guest memory in a core dump would leak what the guest holds, and take as long as it is large.
+    ::madvise(mapping.data(), config.size, MADV_DONTDUMP);
+    return mapping;
+}
+
+}  // namespace
+
+Result<GuestMemory> GuestMemory::create(std::span<const RegionConfig> configs) {
+    TRY(check_order(configs));
+    GuestMemory memory;
+    memory.regions_.reserve(configs.size());
+    for (const RegionConfig& config : configs)
+        memory.regions_.push_back(Region{config, TRY(map_region(config))});
+    return memory;
+}
+
+uint64_t GuestMemory::size() const {
+    uint64_t total = 0;
+    for (const Region& region : regions_)
+        total += region.config.size;
+    return total;
+}
+
+const GuestMemory::Region* GuestMemory::find(GuestAddress address) const {
+    for (const Region& region : regions_) {
+        const GuestAddress base = region.config.base;
+        if (address >= base && address.value - base.value < region.config.size) return &region;
+    }
+    return nullptr;
+}
+
+std::optional<std::span<std::byte>> GuestMemory::window(GuestAddress address, uint64_t size) const {
+    const Region* region = find(address);
+    if (region == nullptr) return std::nullopt;
+    const uint64_t offset = address.value - region->config.base.value;
+    if (size > region->config.size - offset) return std::nullopt;
+    return std::span(region->mapping.data() + offset, size);
+}
+
+bool GuestMemory::contains(GuestAddress address, uint64_t size) const {
+    while (size != 0) {
+        const Region* region = find(address);
+        if (region == nullptr) return false;
+        const uint64_t offset = address.value - region->config.base.value;
+        const uint64_t here = std::min(size, region->config.size - offset);
+        size -= here;
+        const auto next = checked_add(address, here);
+        if (!next) return size == 0;
+        address = *next;
+    }
+    return true;
+}
+
+bool GuestMemory::append_iovecs(GuestAddress address, uint64_t size,
+                                std::vector<iovec>& out) const {
+    if (!contains(address, size)) return false;
+    while (size != 0) {
+        const Region* region = find(address);
+        const uint64_t offset = address.value - region->config.base.value;
+        const uint64_t here = std::min(size, region->config.size - offset);
+        out.push_back(iovec{region->mapping.data() + offset, here});
+        size -= here;
+        address.value += here;
+    }
+    return true;
+}
+
+bool GuestMemory::read(GuestAddress address, std::span<std::byte> out) const {
+    if (const auto bytes = window(address, out.size())) {
+        std::memcpy(out.data(), bytes->data(), out.size());
+        return true;
+    }
+    std::vector<iovec> parts;
+    if (!append_iovecs(address, out.size(), parts)) return false;
+    for (const iovec& part : parts) {
+        std::memcpy(out.data(), part.iov_base, part.iov_len);
+        out = out.subspan(part.iov_len);
+    }
+    return true;
+}
+
+bool GuestMemory::write(GuestAddress address, std::span<const std::byte> data) const {
+    if (const auto bytes = window(address, data.size())) {
+        std::memcpy(bytes->data(), data.data(), data.size());
+        return true;
+    }
+    std::vector<iovec> parts;
+    if (!append_iovecs(address, data.size(), parts)) return false;
+    for (const iovec& part : parts) {
+        std::memcpy(part.iov_base, data.data(), part.iov_len);
+        data = data.subspan(part.iov_len);
+    }
+    return true;
+}
+
+std::optional<std::atomic_ref<uint16_t>> GuestMemory::ring_index(GuestAddress address) const {
+    if (address.value % alignof(uint16_t) != 0) return std::nullopt;
+    const auto bytes = window(address, sizeof(uint16_t));
+    if (!bytes) return std::nullopt;
+    return std::atomic_ref(*reinterpret_cast<uint16_t*>(bytes->data()));
+}
+
+Result<> GuestMemory::discard(GuestAddress address, uint64_t size) const {
+    const Region* region = find(address);
+    const auto bytes = window(address, size);
+    if (region == nullptr || !bytes)
+        return fail("guest memory: {:#x} of {:#x} bytes is not RAM", address.value, size);
+    const uint64_t skip = -address.value % kPageSize;
+    if (size < skip + kPageSize) return {};
+    const uint64_t whole = (size - skip) / kPageSize * kPageSize;
+    int status = 0;
+    if (region->config.backing == Backing::shared_memfd) {
+        // MADV_DONTNEED frees nothing of a shared memfd: the page cache keeps the pages.
+        const uint64_t offset =
+            region->config.offset + (address.value - region->config.base.value) + skip;
+        status = ::fallocate(region->config.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                             static_cast<off_t>(offset), static_cast<off_t>(whole));
+    } else if (region->config.backing == Backing::private_file) {
+        // DONTNEED would bring the file's bytes back: put zeroed memory there instead.
+        void* fresh = ::mmap(bytes->data() + skip, whole, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        status = fresh == MAP_FAILED ? -1 : 0;
+    } else {
+        status = ::madvise(bytes->data() + skip, whole, MADV_DONTNEED);
+    }
+    if (status != 0) return fail_errno("guest memory: cannot discard {:#x} bytes", whole);
+    return {};
+}
+
+}  // namespace mote

@@ -1,0 +1,171 @@
+#include "vmm/machine.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "vmm/machine_parts.h"
+
+namespace mote {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kStopLimit = std::chrono::milliseconds(500);
+
+/// Splits string I/O into its items: a device sees one register access at a
+/// time.
+template <class Access>
+void for_each_item(const Exit& exit, Access&& access) {
+    for (uint32_t i = 0; i < exit.count; ++i)
+        access(exit.data.subspan(size_t{i} * exit.size, exit.size));
+}
+
+}  // namespace
+
+AfterExit Machine::Parts::handle(Vcpu& vcpu, const Exit& exit) {
+    switch (exit.kind) {
+        case Exit::Kind::port_read:
+            for_each_item(exit, [&](auto item) { platform_->ports().read(exit.address, item); });
+            return run_on();
+        case Exit::Kind::port_write:
+            for_each_item(exit, [&](auto item) { platform_->ports().write(exit.address, item); });
+            return run_on();
+        case Exit::Kind::mmio_read:
+            if (window_.contains({exit.address}))
+                window_.read({exit.address}, exit.data);
+            else
+                platform_->mmio().read(exit.address, exit.data);
+            return run_on();
+        case Exit::Kind::mmio_write: {
+            if (!window_.contains({exit.address})) return run_on();
+            const MmioTransport* resetting = window_.write({exit.address}, exit.data);
+            if (resetting == nullptr) return run_on();
+            return {.next = AfterExit::Next::wait,
+                    .ready = [resetting] { return !resetting->reset_pending(); }};
+        }
+        case Exit::Kind::interrupted:
+            return run_on();
+        case Exit::Kind::power_off:
+            finish(EndKind::power_off, {});
+            break;
+        case Exit::Kind::reset:
+            finish(EndKind::reboot, {});
+            break;
+        case Exit::Kind::shutdown:
+            finish(EndKind::crash, fmt::format("vCPU {}: triple fault", vcpu.id()));
+            break;
+        case Exit::Kind::failure:
+            finish(EndKind::crash, vcpu.failure());
+            break;
+    }
+    return {.next = AfterExit::Next::stop, .ready = {}};
+}
+
+void Machine::Parts::run_failed(const Error& error) {
+    finish(EndKind::host_failure, error.message);
+}
+
+void Machine::Parts::guest_power_off() {
+    finish(EndKind::power_off, {});
+}
+void Machine::Parts::guest_reset() {
+    finish(EndKind::reboot, {});
+}
+void Machine::Parts::guest_panicked() {
+    finish(EndKind::panic, {});
+}
+
+void Machine::Parts::finish(EndKind kind, std::string detail) {
+    const std::lock_guard lock(end_mutex_);
+    if (end_) return;
+    end_ = MachineEnd{kind, std::move(detail)};
+    finished_ = true;
+    ended_.signal();
+}
+
+AfterExit Machine::Parts::run_on() const {
+    const bool stop = finished_.load(std::memory_order_relaxed);
+    return {.next = stop ? AfterExit::Next::stop : AfterExit::Next::run, .ready = {}};
+}
+
+void Machine::Parts::wake_vcpus() {
+    for (VcpuThread& vcpu : vcpus_)
+        vcpu.wake();
+}
+
+Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Machine::~Machine() = default;
+
+Result<std::unique_ptr<Machine>> Machine::create(const ValidMachineConfig& config,
+                                                 Resources resources, SerialOutput* output) {
+    auto parts = TRY(Parts::create(config.get(), std::move(resources), output));
+    return std::unique_ptr<Machine>(new Machine(std::move(parts)));
+}
+
+Result<> Machine::start() {
+    parts_->worker_ = TRY(WorkerThread::start(*parts_->loop_, "devices"));
+    for (VcpuThread& vcpu : parts_->vcpus_)
+        TRY(vcpu.start());
+    return {};
+}
+
+Result<> Machine::pause(std::chrono::milliseconds limit) {
+    const auto deadline = Clock::now() + limit;
+    for (VcpuThread& vcpu : parts_->vcpus_)
+        vcpu.pause();
+    for (VcpuThread& vcpu : parts_->vcpus_) {
+        if (vcpu.at_rest(deadline)) continue;
+        resume();
+        return fail("vCPU {} did not come to rest within {} ms", vcpu.vcpu().id(), limit.count());
+    }
+    for (const auto& transport : parts_->window_.transports()) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+        auto paused = transport->pause(std::max(left, std::chrono::milliseconds(1)));
+        if (paused) continue;
+        resume();
+        return paused;
+    }
+    parts_->platform_->drain();
+    return {};
+}
+
+void Machine::resume() {
+    for (const auto& transport : parts_->window_.transports())
+        transport->resume();
+    for (VcpuThread& vcpu : parts_->vcpus_)
+        vcpu.resume();
+}
+
+void Machine::press_power_button() {
+    parts_->platform_->press_power_button();
+}
+
+SerialInput* Machine::serial_input() {
+    return parts_->platform_->serial_input();
+}
+
+const EventFd& Machine::ended() const {
+    return parts_->ended_;
+}
+
+MachineEnd Machine::end() const {
+    const std::lock_guard lock(parts_->end_mutex_);
+    return parts_->end_.value_or(MachineEnd{EndKind::host_failure, "the machine has not ended"});
+}
+
+void Machine::stop() {
+    const auto deadline = Clock::now() + kStopLimit;
+    for (VcpuThread& vcpu : parts_->vcpus_)
+        vcpu.stop();
+    for (VcpuThread& vcpu : parts_->vcpus_)
+        vcpu.at_rest(deadline);
+    // What a guest wrote before it powered off has reached the disk's file, or is
+    // reported.
+    for (const auto& transport : parts_->window_.transports())
+        if (const auto paused = transport->pause(kStopLimit); !paused)
+            log_message(LogLevel::warning, "{}", paused.error().message);
+    parts_->platform_->drain();
+}
+
+}  // namespace mote

@@ -1,0 +1,127 @@
+// Machine::Parts::create(): from a checked configuration and open files to a
+// machine that can run.
+
+#include "devices/virtio/block.h"
+#include "devices/virtio/entropy.h"
+#include "kvm/kvm_api.h"
+#include "memory/layout.h"
+#include "vmm/machine_parts.h"
+
+namespace mote {
+
+namespace {
+
+// Slots are cheap only while the VM has neither interrupt controllers nor
+// vCPUs, so all of them come first, and the window before RAM (docs/adr/0003).
+Result<> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
+                    const GuestMemory& memory) {
+    uint32_t slot = 0;
+    if (kvm.check_extension(KVM_CAP_READONLY_MEM) != 0) TRY(window.map(vm, slot++));
+    for (const GuestMemory::Region& region : memory.regions())
+        TRY(vm.set_memory({.slot = slot++,
+                           .address = region.config.base,
+                           .data = region.mapping.data(),
+                           .size = region.config.size}));
+    return {};
+}
+
+Result<> create_vcpus(Machine::Parts& parts, uint32_t count) {
+    const size_t mapping_size = TRY(parts.kvm_.vcpu_mapping_size());
+    for (uint32_t id = 0; id < count; ++id)
+        parts.vcpus_.emplace_back(TRY(Vcpu::create(parts.vm_, id, mapping_size)), parts);
+    return {};
+}
+
+std::optional<std::span<std::byte>> coalesced_ring_page(Machine::Parts& parts) {
+    if (parts.kvm_.check_extension(KVM_CAP_COALESCED_PIO) == 0) return std::nullopt;
+    const int page = parts.kvm_.check_extension(KVM_CAP_COALESCED_MMIO);
+    if (page <= 0) return std::nullopt;
+    return parts.vcpus_.front().vcpu().page(static_cast<size_t>(page));
+}
+
+BlockCache block_cache(CacheMode mode) {
+    switch (mode) {
+        case CacheMode::writeback:
+            return BlockCache::writeback;
+        case CacheMode::unsafe:
+            return BlockCache::unsafe;
+        case CacheMode::direct:
+            return BlockCache::direct;
+    }
+    __builtin_unreachable();
+}
+
+Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device) {
+    EventFd line = TRY(EventFd::create());
+    auto transport = TRY(MmioTransport::create(std::move(device), parts.memory_, *parts.loop_,
+                                               parts.window_.next_page(), std::move(line)));
+    transport->on_reset_done([&parts] { parts.wake_vcpus(); });
+    return parts.window_.add(parts.vm_, std::move(transport));
+}
+
+Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
+                     std::vector<DiskResource> disks) {
+    for (DiskResource& disk : disks) {
+        auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
+                                              .file = std::move(disk.file),
+                                              .size_bytes = disk.size_bytes,
+                                              .read_only = disk.read_only,
+                                              .cache = block_cache(disk.cache)}));
+        TRY(add_device(parts, std::move(block)));
+    }
+    if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
+    return {};
+}
+
+}  // namespace
+
+Machine::Parts::Parts(Kvm&& kvm, GuestMemory&& memory, VirtioWindow&& window, Vm&& vm,
+                      EventFd&& ended, std::unique_ptr<EventLoop> loop)
+    : kvm_(std::move(kvm)),
+      memory_(std::move(memory)),
+      loop_(std::move(loop)),
+      window_(std::move(window)),
+      vm_(std::move(vm)),
+      ended_(std::move(ended)) {}
+
+Machine::Parts::~Parts() {
+    for (VcpuThread& vcpu : vcpus_)
+        vcpu.stop();
+    for (VcpuThread& vcpu : vcpus_)
+        vcpu.join();
+    // Last: a vCPU may be waiting for a device's reset, and COM1's ring lies in vCPU 0's mapping.
+    worker_.reset();
+}
+
+Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConfig& config,
+                                                               Resources resources,
+                                                               SerialOutput* output) {
+    Kvm kvm = TRY(Kvm::open());
+    Vm vm = TRY(Vm::create(kvm));
+    VirtioWindow window = TRY(VirtioWindow::create());
+    GuestMemory memory = TRY(GuestMemory::create(ram_regions(config.memory_bytes)));
+    TRY(map_memory(kvm, vm, window, memory));
+    TRY(vm.create_interrupt_controller());
+
+    auto parts =
+        std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(window), std::move(vm),
+                                TRY(EventFd::create()), TRY(EventLoop::create()));
+    TRY(create_vcpus(*parts, config.cpus));
+    parts->platform_ = TRY(Platform::create({.kvm = parts->kvm_,
+                                             .vm = parts->vm_,
+                                             .worker = *parts->loop_,
+                                             .events = *parts,
+                                             .config = config,
+                                             .output = output,
+                                             .ring_page = coalesced_ring_page(*parts)}));
+    TRY(add_devices(*parts, config, std::move(resources.disks)));
+
+    std::vector<Vcpu*> vcpus;
+    for (VcpuThread& thread : parts->vcpus_)
+        vcpus.push_back(&thread.vcpu());
+    TRY(parts->platform_->load(parts->memory_, resources, parts->window_.transports().size(),
+                               vcpus));
+    return parts;
+}
+
+}  // namespace mote

@@ -1,0 +1,64 @@
+// What a Machine consists of; for the files of src/vmm that build and run it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/event_loop.h"
+#include "devices/machine_events.h"
+#include "kvm/kvm.h"
+#include "kvm/vm.h"
+#include "memory/guest_memory.h"
+#include "vmm/machine.h"
+#include "vmm/platform.h"
+#include "vmm/vcpu_thread.h"
+#include "vmm/virtio_window.h"
+#include "vmm/worker_thread.h"
+
+namespace mote {
+
+/// Everything of one machine. Members are destroyed from below: after the threads go the vCPUs, the
+/// devices, the VM and last the memory under it.
+struct Machine::Parts final : public ExitHandler, public MachineEvents {
+    Parts(Kvm&& kvm, GuestMemory&& memory, VirtioWindow&& window, Vm&& vm, EventFd&& ended,
+          std::unique_ptr<EventLoop> loop);
+    /// Ends all threads before anything they use goes.
+    ~Parts() override;
+
+    /// Builds all of it but the threads; see Machine::create().
+    static Result<std::unique_ptr<Parts>> create(const MachineConfig& config, Resources resources,
+                                                 SerialOutput* output);
+
+    AfterExit handle(Vcpu& vcpu, const Exit& exit) override;
+    void run_failed(const Error& error) override;
+    void guest_power_off() override;
+    void guest_reset() override;
+    void guest_panicked() override;
+
+    /// Notes how the machine ended and wakes who waits for it; the first call
+    /// counts. Any thread.
+    void finish(EndKind kind, std::string detail);
+    void wake_vcpus();
+    /// Runs on, or stops where the machine has ended meanwhile: no vCPU goes on
+    /// needlessly.
+    [[nodiscard]] AfterExit run_on() const;
+
+    Kvm kvm_;
+    GuestMemory memory_;
+    std::unique_ptr<EventLoop> loop_;
+    VirtioWindow window_;
+    Vm vm_;
+    EventFd ended_;
+    std::mutex end_mutex_;
+    std::optional<MachineEnd> end_;
+    std::atomic<bool> finished_ = false;
+    std::unique_ptr<Platform> platform_;
+    std::unique_ptr<WorkerThread> worker_;
+    std::deque<VcpuThread> vcpus_;
+};
+
+}  // namespace mote

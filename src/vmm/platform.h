@@ -1,0 +1,60 @@
+// Platform: what the architecture adds to CPUs, memory and virtio devices.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "control/machine_config.h"
+#include "control/resources.h"
+#include "devices/bus.h"
+#include "devices/machine_events.h"
+#include "devices/serial_output.h"
+#include "kvm/kvm.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+#include "memory/guest_memory.h"
+
+namespace mote {
+
+/// What a platform is made from; the references outlive it.
+struct PlatformInput {
+    const Kvm& kvm;
+    const Vm& vm;
+    EventLoop& worker;
+    MachineEvents& events;
+    const MachineConfig& config;
+    SerialOutput* output;                           ///< null leaves the serial port out
+    std::optional<std::span<std::byte>> ring_page;  ///< of coalesced writes, where KVM has them
+};
+
+/// The legacy devices and the way into the guest of one architecture; src/vmm/ARCH/ has it.
+class Platform {
+  public:
+    /// Errors: what the host could not give.
+    static Result<std::unique_ptr<Platform>> create(const PlatformInput& input);
+    Platform() = default;
+    Platform(const Platform&) = delete;
+    Platform& operator=(const Platform&) = delete;
+    virtual ~Platform() = default;
+
+    /// Puts kernel, initrd and tables into memory and the vCPUs into their first state. `virtio`:
+    /// how many virtio devices there are. Errors: a kernel that cannot be loaded; what KVM refuses.
+    virtual Result<> load(const GuestMemory& memory, const Resources& resources, size_t virtio,
+                          std::span<Vcpu* const> vcpus) = 0;
+
+    /// The I/O port space and the MMIO devices outside of the virtio window. vCPU threads.
+    [[nodiscard]] virtual const Bus& ports() const = 0;
+    [[nodiscard]] virtual const Bus& mmio() const = 0;
+
+    virtual void press_power_button() = 0;
+    /// Null where there is no serial port.
+    virtual SerialInput* serial_input() = 0;
+    /// Hands over serial output that is still on its way. Any thread.
+    virtual void drain() = 0;
+};
+
+}  // namespace mote

@@ -1,0 +1,109 @@
+// The x86_64 machine: COM1, the ACPI registers and pvpanic. No i8042 and no PIT.
+#include "vmm/platform.h"
+
+#include "boot/boot.h"
+#include "boot/cmdline.h"
+#include "boot/x86_64/cpu_start.h"
+#include "devices/acpi_registers.h"
+#include "devices/pvpanic.h"
+#include "memory/layout.h"
+#include "memory/x86_64/layout.h"
+#include "vmm/x86_64/com1.h"
+#include "vmm/x86_64/cpu_setup.h"
+
+namespace mote {
+
+namespace {
+
+constexpr uint64_t kCom1Ports = 8;
+
+class X86Platform final : public Platform {
+  public:
+    X86Platform(const PlatformInput& input, EventFd ged_line);
+    Result<> add_devices(const PlatformInput& input);
+
+    Result<> load(const GuestMemory& memory, const Resources& resources, size_t virtio,
+                  std::span<Vcpu* const> vcpus) override;
+    [[nodiscard]] const Bus& ports() const override { return ports_; }
+    [[nodiscard]] const Bus& mmio() const override { return mmio_; }
+    void press_power_button() override { events_device_.raise(GenericEventDevice::kPowerButton); }
+    SerialInput* serial_input() override { return com1_ ? &com1_->serial() : nullptr; }
+    void drain() override {
+        if (com1_) com1_->drain();
+    }
+
+  private:
+    [[nodiscard]] std::string command_line() const;
+
+    const Kvm& kvm_;
+    const MachineConfig config_;
+    SleepRegisters sleep_;
+    ResetRegister reset_;
+    ResetRegister pc_reset_;
+    GenericEventDevice events_device_;
+    Pvpanic pvpanic_;
+    std::unique_ptr<Com1> com1_;
+    Bus ports_;
+    Bus mmio_;
+};
+
+X86Platform::X86Platform(const PlatformInput& input, EventFd ged_line)
+    : kvm_(input.kvm),
+      config_(input.config),
+      sleep_(input.events, layout::kSleepTypePowerOff),
+      reset_(input.events, layout::kResetValue),
+      pc_reset_(input.events, layout::kPcResetValue),
+      events_device_(std::move(ged_line)),
+      pvpanic_(input.events) {}
+
+Result<> X86Platform::add_devices(const PlatformInput& input) {
+    TRY(input.vm.add_interrupt(events_device_.line(), layout::kGedGsi));
+    ports_.place(layout::kGedSelectPort, sizeof(uint32_t), events_device_);
+    ports_.place(layout::kSleepControlPort, 2, sleep_);
+    ports_.place(layout::kResetPort, 1, reset_);
+    ports_.place(layout::kPcResetPort, 1, pc_reset_);
+    if (config_.pvpanic) ports_.place(layout::kPvpanicPort, 1, pvpanic_);
+    if (input.output == nullptr) return {};
+    com1_ = TRY(Com1::create(input.vm, input.worker, *input.output, input.ring_page));
+    ports_.place(layout::kCom1Port, kCom1Ports, *com1_);
+    return {};
+}
+
+std::string X86Platform::command_line() const {
+    std::optional<bool> root_read_only;
+    if (!config_.disks.empty()) root_read_only = config_.disks.front().read_only;
+    std::string line = default_cmdline(com1_ != nullptr, config_.acpi, root_read_only);
+    if (!config_.cmdline.empty()) line += " " + config_.cmdline;
+    return line;
+}
+
+Result<> X86Platform::load(const GuestMemory& memory, const Resources& resources, size_t virtio,
+                           std::span<Vcpu* const> vcpus) {
+    BootConfig boot;
+    boot.kernel_fd = resources.kernel.get();
+    boot.initrd_fd = resources.initrd.get();
+    boot.cmdline = command_line();
+    boot.cpus = config_.cpus;
+    boot.acpi = config_.acpi;
+    boot.serial = com1_ != nullptr;
+    boot.pvpanic = config_.pvpanic;
+    const VirtioLayout place = virtio_layout();
+    for (size_t i = 0; i < virtio; ++i)
+        boot.virtio.push_back({.address = {place.first_page.value + i * kVirtioPageSize},
+                               .size = kVirtioPageSize,
+                               .gsi = place.first_gsi + static_cast<uint32_t>(i)});
+    boot.kernel_name = fmt::format("kernel '{}'", config_.kernel);
+    boot.initrd_name = fmt::format("initrd '{}'", config_.initrd.value_or(""));
+    const CpuStart start = TRY(load_guest(memory, boot));
+    return set_up_cpus(kvm_, vcpus, start);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Platform>> Platform::create(const PlatformInput& input) {
+    auto platform = std::make_unique<X86Platform>(input, TRY(EventFd::create()));
+    TRY(platform->add_devices(input));
+    return platform;
+}
+
+}  // namespace mote

@@ -1,0 +1,42 @@
+#include "support/fake_ram.h"
+
+#include <stdexcept>
+
+namespace mote::test {
+
+namespace {
+
+GuestMemory create_memory(uint64_t low, uint64_t high) {
+    std::vector<RegionConfig> regions{{.base = {0}, .size = low}};
+    if (high != 0) regions.push_back({.base = {uint64_t{4} << 30U}, .size = high});
+    return GuestMemory::create(regions).value();
+}
+
+}  // namespace
+
+FakeRam::FakeRam(uint64_t low, uint64_t high) : memory_(create_memory(low, high)), low_(low) {}
+
+GuestAddress FakeRam::allocate(uint64_t size, uint64_t alignment) {
+    const uint64_t start = (next_ + alignment - 1) / alignment * alignment;
+    if (start + size > low_) throw std::runtime_error("the test's RAM is used up");
+    next_ = start + size;
+    return {start};
+}
+
+GuestAddress FakeRam::place(std::span<const std::byte> bytes) {
+    const GuestAddress address = allocate(bytes.size());
+    memory_.write(address, bytes);
+    return address;
+}
+
+std::vector<std::byte> FakeRam::bytes(GuestAddress address, uint64_t size) const {
+    std::vector<std::byte> copy(size);
+    if (!memory_.read(address, copy)) throw std::runtime_error("the test reads outside of RAM");
+    return copy;
+}
+
+uint8_t FakeRam::byte(GuestAddress address) const {
+    return memory_.load<uint8_t>(address).value();
+}
+
+}  // namespace mote::test

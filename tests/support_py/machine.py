@@ -1,0 +1,163 @@
+"""A running `mote run`: its console, its messages, its end. Nothing started here outlives its test."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+PATIENCE = float(os.environ.get("MOTE_TEST_PATIENCE", "1"))  # what every limit is multiplied by; the lab needs more
+LIMIT = 30  # seconds
+
+
+def _status(code):
+    return 128 - code if code < 0 else code
+
+
+class Machine:
+    """One process. `console` holds all bytes the guest has printed so far."""
+
+    def __init__(self, process, reader, writer, log):
+        self.process, self._reader, self._writer, self._log = process, reader, writer, log
+        self.console = b""
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def messages(self):
+        """What mote itself has printed to its standard error."""
+        return self._log.read_text(errors="replace")
+
+    def _state(self):
+        return f"console: {self.console[-2000:]!r}, messages: {self.messages!r}"
+
+    def _read_more(self, deadline):
+        """Adds what has come to `console`; False at the end of the stream. A time-out fails the test."""
+        ready, _, _ = select.select([self._reader], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise AssertionError(f"timed out; {self._state()}")
+        try:
+            chunk = os.read(self._reader, 65536)
+        except OSError:  # a pty whose other side is closed
+            chunk = b""
+        self.console += chunk
+        return bool(chunk)
+
+    def expect(self, text, limit=LIMIT):
+        """Waits until `text` (bytes, a regular expression) is on the console; returns the match."""
+        deadline = time.monotonic() + limit * PATIENCE
+        while not (match := re.search(text, self.console)):
+            if not self._read_more(deadline):
+                raise AssertionError(f"ended without {text!r}; {self._state()}")
+        return match
+
+    def send(self, data):
+        """Types `data`, all of it."""
+        while data:
+            data = data[os.write(self._writer, data) :]
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, limit=LIMIT):
+        """Reads the console to its end; returns the exit status (128 + n for a signal)."""
+        deadline = time.monotonic() + limit * PATIENCE
+        if self._reader is not None:
+            while self._read_more(deadline):
+                pass
+        return _status(self.process.wait(timeout=max(1.0, deadline - time.monotonic())))
+
+    def wait_unread(self, limit=LIMIT):
+        """Waits for the end without reading the console; returns the exit status."""
+        return _status(self.process.wait(timeout=limit * PATIENCE))
+
+    def lines(self, prefix):
+        """The console's lines that start with the word `prefix`, as text."""
+        text = self.console.decode(errors="replace")
+        return [line.strip() for line in text.splitlines() if line.startswith(prefix + " ")]
+
+    def result(self):
+        """The pairs of the guest's line `result key=value ...` as a dictionary."""
+        found = self.lines("result")
+        assert len(found) == 1, self._state()
+        return dict(re.findall(r"(\S+)=(\S+)", found[0]))
+
+    def close(self):
+        """Kills the process and its children, closes our ends."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.process.wait()
+        for fd in {self._reader, self._writer} - {None}:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+class Launcher:
+    """Starts machines for one test and ends them all with it."""
+
+    def __init__(self, mote, folder):
+        self.mote, self.folder = mote, folder
+        self._machines = []
+
+    def _log(self):
+        return self.folder / f"messages-{len(self._machines)}.txt"
+
+    def _keep(self, machine):
+        self._machines.append(machine)
+        return machine
+
+    def _popen(self, arguments, log, **streams):
+        command = [str(self.mote), "run", *map(str, arguments)]
+        with open(log, "wb") as errors:
+            return subprocess.Popen(command, stderr=errors, start_new_session=True, **streams)
+
+    def run(self, *arguments):
+        """`mote run ARGUMENTS` with pipes as standard input and output."""
+        log = self._log()
+        process = self._popen(arguments, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        reader, writer = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
+        process.stdout.close()
+        process.stdin.close()
+        return self._keep(Machine(process, reader, writer, log))
+
+    def run_on_terminal(self, *arguments, rows=24, columns=80):
+        """The same on a terminal of its own; the master side stays open for settings to be looked at."""
+        log = self._log()
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+        settings = termios.tcgetattr(slave)
+
+        def become_foreground():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        process = self._popen(arguments, log, stdin=slave, stdout=slave, preexec_fn=become_foreground)
+        machine = self._keep(Machine(process, master, master, log))
+        machine.terminal = slave
+        machine.terminal_settings = settings  # those that mote must give back
+        return machine
+
+    def refuse(self, *arguments, status=240, limit=LIMIT):
+        """Runs mote to its end, which must be `status` with one line on standard error; returns the line."""
+        command = [str(self.mote), "run", *map(str, arguments)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit * PATIENCE)
+        text = done.stderr.decode()
+        assert done.returncode == status, f"status {done.returncode}, not {status}: {text}"
+        assert text.count("\n") == 1 and text.endswith("\n"), f"not one line: {text!r}"
+        assert done.stdout == b"", done.stdout
+        return text.strip()
+
+    def close(self):
+        for machine in self._machines:
+            machine.close()
+            if hasattr(machine, "terminal"):
+                os.close(machine.terminal)

@@ -1,0 +1,121 @@
+#include "control/config_file.h"
+
+#include "catch.h"
+
+using namespace mote;
+
+namespace {
+
+std::string error_of(std::string_view json) {
+    const auto config = parse_config(json);
+    return config ? "" : config.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("a config file sets every field", "[control]") {
+    const auto config = parse_config(R"({
+        "name": "web", "kernel": "/k", "initrd": "/i", "cmdline": "quiet",
+        "disks": [
+            {"path": "/a"},
+            {"path": "/b,c", "read_only": true, "cache": "direct"}
+        ],
+        "cpus": 4, "memory": "1G", "console": "file:/log",
+        "entropy": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
+    })");
+    REQUIRE(config);
+    CHECK(config->name == "web");
+    CHECK(config->kernel == "/k");
+    CHECK(config->initrd == "/i");
+    CHECK(config->cmdline == "quiet");
+    REQUIRE(config->disks.size() == 2);
+    CHECK(config->disks[0].path == "/a");
+    CHECK_FALSE(config->disks[0].read_only);
+    CHECK(config->disks[1].path == "/b,c");
+    CHECK(config->disks[1].read_only);
+    CHECK(config->disks[1].cache == CacheMode::direct);
+    CHECK(config->cpus == 4);
+    CHECK(config->memory_bytes == uint64_t{1} << 30U);
+    CHECK(config->console.kind == ConsoleKind::file);
+    CHECK(config->console.path == "/log");
+    CHECK_FALSE(config->entropy);
+    CHECK_FALSE(config->pvpanic);
+    CHECK_FALSE(config->acpi);
+    CHECK(config->grace_seconds == 0);
+}
+
+TEST_CASE("an empty object keeps every default", "[control]") {
+    const auto config = parse_config("{}");
+    REQUIRE(config);
+    CHECK(config->memory_bytes == MachineConfig{}.memory_bytes);
+    CHECK(config->name == MachineConfig{}.name);
+    CHECK_FALSE(config->initrd);
+    CHECK(parse_config(R"({"memory": 1048576})")->memory_bytes == 1048576);
+    CHECK(parse_config(R"({"disks": []})")->disks.empty());
+}
+
+TEST_CASE("unknown keys are refused with the line and the nearest key", "[control]") {
+    CHECK(error_of("{\n\"kernle\": \"x\"}") ==
+          "line 2: key 'kernle' is unknown; did you mean 'kernel'?");
+    CHECK(error_of("{\"disks\": [\n{\"path\": \"a\"},\n{\"readonly\": true}]}") ==
+          "line 3: key 'disks[1].readonly' is unknown; did you mean 'read_only'?");
+    CHECK(error_of(R"({"disks": [{"zzz": 1}]})") ==
+          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache");
+    CHECK_FALSE(error_of(R"({"": 1})").empty());
+}
+
+TEST_CASE("duplicate keys are refused", "[control]") {
+    CHECK(error_of("{\"cpus\": 1,\n\n\"cpus\": 2}") == "line 3: key 'cpus' is given twice");
+    CHECK(error_of(R"({"disks": [], "disks": []})") == "line 1: key 'disks' is given twice");
+    CHECK(error_of(R"({"disks": [{"path": "a", "path": "b"}]})") ==
+          "line 1: key 'disks[0].path' is given twice");
+    // The same key in two disks is no duplicate.
+    CHECK(error_of(R"({"disks": [{"path": "a"}, {"path": "b"}]})").empty());
+}
+
+TEST_CASE("wrong types are refused", "[control]") {
+    CHECK(error_of(R"({"cpus": "4"})") ==
+          "line 1: key 'cpus' must be a whole number, not a string");
+    CHECK(error_of(R"({"cpus": -1})") ==
+          "line 1: key 'cpus' must be a whole number, not a fraction or negative "
+          "number");
+    CHECK(error_of(R"({"cpus": 4294967296})") == "line 1: key 'cpus' 4294967296 is too large");
+    CHECK(error_of(R"({"kernel": null})") == "line 1: key 'kernel' must be a string, not null");
+    CHECK(error_of(R"({"acpi": 1})") == "line 1: key 'acpi' must be true or false, not a number");
+    CHECK(
+        error_of(R"({"memory": true})") ==
+        "line 1: key 'memory' must be a size: a string like \"256M\", or bytes, not true or false");
+    CHECK(
+        error_of(R"({"memory": "12q"})") ==
+        "line 1: key 'memory' '12q' is not a size: give bytes, or a number with K, M, G or T, like "
+        "256M");
+    CHECK(error_of(R"({"disks": "a"})") ==
+          "line 1: key 'disks' must be a list of objects, not a string");
+    CHECK(error_of("{\"disks\": [\n\"a\"]}") ==
+          "line 2: key 'disks' must be a list of objects, not of a string");
+    CHECK(error_of(R"({"disks": [[]]})") ==
+          "line 1: key 'disks' must be a list of objects, not of a list");
+    CHECK(error_of(R"({"disks": {}})") == "line 1: key 'disks' must not be an object");
+    CHECK(error_of(R"({"kernel": {"a": 1}})") == "line 1: key 'kernel' must not be an object");
+    CHECK(error_of(R"({"disks": [{"path": ["a"]}]})") ==
+          "line 1: key 'disks[0].path' must not be a list");
+    CHECK(error_of(R"({"console": "pty"})") ==
+          "line 1: key 'console' 'pty' is unknown; there are tty, off, file:PATH and unix:PATH");
+}
+
+TEST_CASE("what is no object is refused", "[control]") {
+    CHECK(error_of("[]") == "line 1: the file must hold one object, not a list");
+    CHECK(error_of("\n3") == "line 2: the file must hold one object, not a number");
+    for (const char* text : {"", "{", "{} {}", "{\"cpus\": }", "{\"cpus\": 1,}", "{'cpus': 1}",
+                             "{\"cpus\": 1e999}", "\xFF", "{\"name\": \"\xFF\"}", "// c\n{}"}) {
+        INFO(text);
+        CHECK_FALSE(error_of(text).empty());
+    }
+    CHECK(error_of("{\n\n\"cpus\" 1}").find("line 3") != std::string::npos);
+}
+
+TEST_CASE("depth and size are bounded", "[control]") {
+    CHECK_FALSE(error_of(std::string(1'000'000, '[')).empty());
+    CHECK_FALSE(error_of("{\"disks\": " + std::string(100'000, '[')).empty());
+    CHECK_FALSE(error_of(std::string(kMaxConfigFile + 1, ' ')).empty());
+}

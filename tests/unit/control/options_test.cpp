@@ -1,0 +1,89 @@
+#include "control/options.h"
+
+#include <string>
+
+#include "catch.h"
+
+using namespace mote;
+
+TEST_CASE("parse_size reads bytes and suffixes", "[control]") {
+    CHECK(parse_size("0").value() == 0);
+    CHECK(parse_size("1048576").value() == 1048576);
+    CHECK(parse_size("4k").value() == 4096);
+    CHECK(parse_size("256M").value() == uint64_t{256} << 20U);
+    CHECK(parse_size("5G").value() == uint64_t{5} << 30U);
+    CHECK(parse_size("1t").value() == uint64_t{1} << 40U);
+    CHECK(parse_size("18446744073709551615").value() == UINT64_MAX);
+}
+
+TEST_CASE("parse_size refuses what is no size", "[control]") {
+    for (const char* text : {"", "M", "-1", "+1", " 1", "1 ", "1MB", "1MiB", "1.5G", "0x10", "1x",
+                             "1e3", "18446744073709551616", "16777216T", "99999999999G"}) {
+        INFO(text);
+        CHECK_FALSE(parse_size(text));
+    }
+    CHECK(parse_size("12q").error().message ==
+          "'12q' is not a size: give bytes, or a number with K, M, G or T, like 256M");
+    CHECK(parse_size("16777216T").error().message == "'16777216T' is too large");
+}
+
+TEST_CASE("parse_number takes 32 bits", "[control]") {
+    CHECK(parse_number("0").value() == 0);
+    CHECK(parse_number("4294967295").value() == UINT32_MAX);
+    for (const char* text : {"", "-1", "4294967296", "1a", "four", " 1"}) {
+        INFO(text);
+        CHECK_FALSE(parse_number(text));
+    }
+}
+
+TEST_CASE("parse_disk reads a path and its options", "[control]") {
+    const DiskConfig plain = parse_disk("/images/root.ext4").value();
+    CHECK(plain.path == "/images/root.ext4");
+    CHECK_FALSE(plain.read_only);
+    CHECK(plain.cache == CacheMode::writeback);
+
+    const DiskConfig all = parse_disk("a.img,ro,cache=direct").value();
+    CHECK(all.path == "a.img");
+    CHECK(all.read_only);
+    CHECK(all.cache == CacheMode::direct);
+    CHECK(parse_disk("a,cache=unsafe").value().cache == CacheMode::unsafe);
+    CHECK(parse_disk("a,cache=writeback").value().cache == CacheMode::writeback);
+}
+
+TEST_CASE("parse_disk takes a doubled comma as part of the path", "[control]") {
+    CHECK(parse_disk("a,,b.img").value().path == "a,b.img");
+    CHECK(parse_disk("a,,ro").value().path == "a,ro");
+    const DiskConfig odd = parse_disk("a,,,ro").value();
+    CHECK(odd.path == "a,");
+    CHECK(odd.read_only);
+}
+
+TEST_CASE("parse_disk refuses what it does not know", "[control]") {
+    for (const char* text : {"", ",ro", "a,rw", "a,", "a,cache=", "a,cache=none", "a,ro,x=1"}) {
+        INFO(text);
+        CHECK_FALSE(parse_disk(text));
+    }
+    CHECK(parse_disk("a,cache=none").error().message ==
+          "cache mode 'none' is unknown; there are writeback, unsafe and direct");
+}
+
+TEST_CASE("parse_console reads each kind", "[control]") {
+    CHECK(parse_console("tty").value().kind == ConsoleKind::tty);
+    CHECK(parse_console("off").value().kind == ConsoleKind::off);
+    CHECK(parse_console("file:/tmp/a:b").value().kind == ConsoleKind::file);
+    CHECK(parse_console("file:/tmp/a:b").value().path == "/tmp/a:b");
+    CHECK(parse_console("unix:s").value().kind == ConsoleKind::unix_socket);
+    for (const char* text : {"", "file", "file:", "unix:", "pty", "TTY", "file /x"}) {
+        INFO(text);
+        CHECK_FALSE(parse_console(text));
+    }
+}
+
+TEST_CASE("format_size shows the largest whole unit", "[control]") {
+    CHECK(format_size(0) == "0 bytes");
+    CHECK(format_size(1000) == "1000 bytes");
+    CHECK(format_size(4096) == "4K");
+    CHECK(format_size(uint64_t{256} << 20U) == "256M");
+    CHECK(format_size(uint64_t{5} << 30U) == "5G");
+    CHECK(format_size(uint64_t{4} << 40U) == "4T");
+}

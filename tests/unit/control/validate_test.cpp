@@ -1,0 +1,98 @@
+#include "control/validate.h"
+
+#include <functional>
+
+#include "catch.h"
+
+using namespace mote;
+
+namespace {
+
+MachineConfig good() {
+    MachineConfig config;
+    config.kernel = "vmlinux";
+    return config;
+}
+
+/// The error that a change of a good configuration draws, or "" for none.
+std::string error_of(const std::function<void(MachineConfig&)>& change) {
+    MachineConfig config = good();
+    change(config);
+    const auto valid = validate(std::move(config));
+    return valid ? "" : valid.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("validate passes a good configuration through", "[control]") {
+    MachineConfig config = good();
+    config.name = "web-1.a_b";
+    config.disks = {{.path = "a"}, {.path = "b", .read_only = true}};
+    config.cpus = 32;
+    const auto valid = validate(config);
+    REQUIRE(valid);
+    CHECK((*valid)->name == "web-1.a_b");
+    CHECK((*valid)->disks.size() == 2);
+    CHECK((*valid)->cpus == 32);
+}
+
+TEST_CASE("validate names the field, the value and the rule", "[control]") {
+    CHECK(error_of([](auto& c) { c.kernel.clear(); }) ==
+          "kernel: none is given; use --kernel FILE, or \"kernel\" in the config file");
+    CHECK(error_of([](auto& c) { c.cpus = 0; }) == "cpus: 0 is not possible; give 1 to 32");
+    CHECK(error_of([](auto& c) { c.cpus = 33; }) == "cpus: 33 is not possible; give 1 to 32");
+    CHECK(error_of([](auto& c) { c.memory_bytes = 0; }) ==
+          "memory: 0 bytes is not possible; give 2M to 4T");
+    CHECK(error_of([](auto& c) { c.memory_bytes = UINT64_MAX; }) ==
+          "memory: 18446744073709551615 bytes is not possible; give 2M to 4T");
+    CHECK(error_of([](auto& c) { c.memory_bytes = (2U << 20U) + 1; }) ==
+          "memory: 2097153 bytes is not a multiple of the page size, 4K");
+    CHECK(error_of([](auto& c) { c.grace_seconds = 3601; }) ==
+          "grace_seconds: 3601 is too long; give 0 to 3600");
+    CHECK(error_of([](auto& c) { c.cmdline = "a\nb"; }) ==
+          "cmdline: byte 1 is a control character (0x0a); leave it out");
+    CHECK(error_of([](auto& c) { c.cmdline = std::string(2048, 'a'); }) ==
+          "cmdline: 2048 bytes are too many, at most 2047 are possible");
+    CHECK(error_of([](auto& c) { c.cmdline = std::string(2047, 'a'); }).empty());
+}
+
+TEST_CASE("validate checks names", "[control]") {
+    for (const std::string& name : {std::string(), std::string("a b"), std::string("ä"),
+                                    std::string("a/b"), std::string(65, 'a')}) {
+        INFO(name);
+        CHECK_FALSE(error_of([&](auto& c) { c.name = name; }).empty());
+    }
+    CHECK(error_of([](auto& c) { c.name = std::string(64, 'a'); }).empty());
+}
+
+TEST_CASE("validate checks paths", "[control]") {
+    CHECK(error_of([](auto& c) { c.initrd = ""; }) ==
+          "initrd: the path is empty; give that of a file");
+    CHECK(error_of([](auto& c) { c.kernel = std::string("a\0b", 3); }) ==
+          "kernel: the path holds a zero byte");
+    CHECK(error_of([](auto& c) { c.disks = {{.path = "a"}, {.path = ""}}; }) ==
+          "disk1: the path is empty; give that of a file");
+    const ConsoleConfig long_socket{.kind = ConsoleKind::unix_socket,
+                                    .path = std::string(108, 'a')};
+    CHECK(error_of([&](auto& c) { c.console = long_socket; }) ==
+          "console: the path has 108 bytes, at most 107 are possible");
+    const ConsoleConfig no_file{.kind = ConsoleKind::file, .path = ""};
+    CHECK_FALSE(error_of([&](auto& c) { c.console = no_file; }).empty());
+}
+
+TEST_CASE("validate limits the devices to what the machine has room for", "[control]") {
+    const std::vector<DiskConfig> seventeen(17, DiskConfig{.path = "a"});
+    const std::vector<DiskConfig> eighteen(18, DiskConfig{.path = "a"});
+    const std::vector<DiskConfig> nineteen(19, DiskConfig{.path = "a"});
+    CHECK(error_of([&](auto& c) { c.disks = seventeen; }).empty());
+    CHECK(error_of([&](auto& c) { c.disks = eighteen; }) ==
+          "disks: 18 are too many, at most 17 are possible beside the entropy device");
+    const auto without_entropy = [&](auto& disks) {
+        return error_of([&](auto& c) {
+            c.disks = disks;
+            c.entropy = false;
+        });
+    };
+    CHECK(without_entropy(eighteen).empty());
+    CHECK(without_entropy(nineteen) == "disks: 19 are too many, at most 18 are possible");
+}
