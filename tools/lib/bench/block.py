@@ -3,7 +3,8 @@
 import re
 import time
 
-from .clock import cycles_per_nanosecond
+from tsc import cycles_per_nanosecond
+
 from .process import BenchError, cpu_nanoseconds, pin, running
 from .report import Row
 

@@ -2,6 +2,7 @@
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,6 +13,11 @@ from .machine import LabError, Machine, prepare
 LAB_FAILED = 248
 START_LIMIT = 180  # seconds until the lab's agent must have answered; it takes 3 to 8 on an idle machine
 GRACE = 45  # seconds between a signal passed on to the command and the end of the lab
+
+# QEMU's SVM emulation now and then loses an interrupt that arrives while it enters or leaves a guest: its
+# interrupt flags are changed by two threads without a lock. The interrupt stays pending, and the next one of any
+# kind brings it too; a lab whose last timer was lost would sleep for ever. So it gets an interrupt from here.
+HEARTBEAT = 0.2  # seconds
 
 # What belongs to this machine's desktop or shell and would mislead a program in the lab.
 ENVIRONMENT_LEFT_OUT = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK",
@@ -53,6 +59,8 @@ class Session:
 
     def _serve(self, kernel):
         self._send_request(kernel)
+        if not self.options.icount:  # there it would change what is counted, and timers cannot get lost
+            threading.Thread(target=self._heartbeat, daemon=True).start()
         for work in (self._copy_control, lambda: self._copy_output(self.data, 1),
                      lambda: self._copy_output(self.errors, 2), self._copy_input):
             threading.Thread(target=work, daemon=True).start()
@@ -121,6 +129,17 @@ class Session:
             self.control.sendall(line.encode() + b"\n")
         except OSError:
             pass  # the machine is gone, which another event tells
+
+    def _heartbeat(self):
+        """An empty line now and then, which the agent ignores."""
+        while True:
+            time.sleep(HEARTBEAT)
+            try:
+                self.control.send(b"\n", socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass  # nobody reads them, so there is no need for more
+            except OSError:
+                return
 
     def _copy_control(self):
         pending = b""

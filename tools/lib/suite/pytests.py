@@ -8,8 +8,8 @@ from suite.stage import ROOT, Outcome
 
 LAB_MEMORY_MIB = 7168  # a test boots a guest of 5 GiB
 LAB_MEMORY_SMALL_MIB = 3072
-LAB_PATIENCE = "40"  # what a time limit is multiplied by in the lab
-LAB_LIMIT = 2400  # seconds
+LAB_PATIENCE = "10"  # what a time limit is multiplied by in the lab
+LAB_LIMIT = 1200  # seconds
 
 
 def mote():
@@ -32,7 +32,7 @@ def linux_can_run():
 
 
 def _arguments(context, tests, marks, report):
-    arguments = [sys.executable, "-B", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--junitxml={report}",
+    arguments = [sys.executable, "-B", "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", f"--junitxml={report}",
                  "-c", ROOT / "tests" / "pytest.ini", *(ROOT / test for test in tests)]
     if marks:
         arguments += ["-m", marks]
