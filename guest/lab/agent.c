@@ -8,9 +8,9 @@
 // The host says `start LENGTH` and then LENGTH bytes of NUL-terminated `key=value` strings: arg=
 // and env= (repeatable), cwd=, tty= (three digits: is fd 0, 1, 2 a terminal), rows=, columns=, out=
 // (a folder to be mounted writable), modules= (the kernel's modules), release= (its name). Later:
-// `size ROWS COLUMNS`, `signal N`, `eof COUNT` (stdin ended after COUNT bytes), and empty lines, which
-// only wake the machine. The agent says `ready`, then `exit STATUS OUT ERR` (OUT and ERR: bytes sent
-// on ports 2 and 3) or `fail REASON` when the lab could not run the command.
+// `size ROWS COLUMNS`, `signal N`, `eof COUNT` (stdin ended after COUNT bytes), and empty lines,
+// which only wake the machine. The agent says `ready`, then `exit STATUS OUT ERR` (OUT and ERR:
+// bytes sent on ports 2 and 3) or `fail REASON` when the lab could not run the command.
 //
 // One relay process per stream copies with blocking calls, so a full stream holds up nothing else.
 #define _GNU_SOURCE
