@@ -41,11 +41,11 @@ void warn_of_qcow2(std::string_view id, const std::string& path, int fd) {
 /// Tries for a second: when a process with an io_uring has ended, the kernel closes the ring's
 /// files, and with them gives up their locks, some time later. Returns 0 or the errno.
 int take_lock(int fd, struct flock& lock) {
-    constexpr int kTries = 100;
+    constexpr int kTries = 1000;
     for (int tried = 1;; ++tried) {
         if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
         if ((errno != EAGAIN && errno != EACCES) || tried == kTries) return errno;
-        ::usleep(10'000);
+        ::usleep(1'000);
     }
 }
 

@@ -79,6 +79,10 @@ class Machine:
         """Waits for the end without reading the console; returns the exit status."""
         return _status(self.process.wait(timeout=limit * PATIENCE))
 
+    def foreground_group(self):
+        """The process group in the foreground of the terminal."""
+        return struct.unpack("i", fcntl.ioctl(self._reader, termios.TIOCGPGRP, bytes(4)))[0]
+
     def lines(self, prefix):
         """The console's lines that start with the word `prefix`, as text."""
         text = self.console.decode(errors="replace")
@@ -115,15 +119,18 @@ class Launcher:
         self._machines.append(machine)
         return machine
 
-    def _popen(self, arguments, log, **streams):
-        command = [str(self.mote), "run", *map(str, arguments)]
+    def command(self, *arguments):
+        return [str(self.mote), "run", *map(str, arguments)]
+
+    @staticmethod
+    def _popen(command, log, **streams):
         with open(log, "wb") as errors:
             return subprocess.Popen(command, stderr=errors, start_new_session=True, **streams)
 
     def run(self, *arguments):
         """`mote run ARGUMENTS` with pipes as standard input and output."""
         log = self._log()
-        process = self._popen(arguments, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = self._popen(self.command(*arguments), log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         reader, writer = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
         process.stdout.close()
         process.stdin.close()
@@ -131,6 +138,13 @@ class Launcher:
 
     def run_on_terminal(self, *arguments, rows=24, columns=80):
         """The same on a terminal of its own; the master side stays open for settings to be looked at."""
+        return self._on_terminal(self.command(*arguments), rows, columns)
+
+    def shell_on_terminal(self):
+        """An interactive bash, with job control, on a terminal of its own."""
+        return self._on_terminal(["bash", "--norc", "--noprofile", "-i"], 24, 200)
+
+    def _on_terminal(self, command, rows, columns):
         log = self._log()
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -140,7 +154,7 @@ class Launcher:
         def become_foreground():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        process = self._popen(arguments, log, stdin=slave, stdout=slave, preexec_fn=become_foreground)
+        process = self._popen(command, log, stdin=slave, stdout=slave, preexec_fn=become_foreground)
         machine = self._keep(Machine(process, master, master, log))
         machine.terminal = slave
         machine.terminal_settings = settings  # those that mote must give back
@@ -148,8 +162,7 @@ class Launcher:
 
     def refuse(self, *arguments, status=240, limit=LIMIT):
         """Runs mote to its end, which must be `status` with one line on standard error; returns the line."""
-        command = [str(self.mote), "run", *map(str, arguments)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit * PATIENCE)
+        done = subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, timeout=limit * PATIENCE)
         text = done.stderr.decode()
         assert done.returncode == status, f"status {done.returncode}, not {status}: {text}"
         assert text.count("\n") == 1 and text.endswith("\n"), f"not one line: {text!r}"
