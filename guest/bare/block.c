@@ -1,5 +1,5 @@
 // Block requests against one disk: measures, and checks data. Words of the command line:
-//   bare.mode=   read | write | flush | verify | fill | zeroes | discard | id | info
+//   bare.mode=   read | write | flush | verify | fill | journal | zeroes | discard | id | info
 //   bare.disk=N  bare.bs=BYTES  bare.depth=N  bare.ops=N  bare.warmup=N  bare.order=seq|rand
 //   bare.start=SECTOR  bare.span=BYTES (the part of the disk used)  bare.seed=N (of the data
 //   pattern) bare.event_idx=0|1  bare.indirect=0|1  bare.irq=0|1  bare.linger=CYCLES (spin before
@@ -8,7 +8,8 @@
 // counter.
 //
 // fill writes, and verify expects, the 64-bit word (OFFSET / 8 + 1) * 0x9e3779b97f4a7c15 + seed at
-// each byte offset of the disk that is a multiple of 8; tests/kvm knows the same formula.
+// each byte offset of the disk that is a multiple of 8; tests know the same formula. journal fills
+// bare.ops blocks one by one, each with a flush, and says `flushed block=N` when that one is done.
 #include "lib/block.h"
 
 enum { kMaxBlock = 64 * 1024, kHistogram = 1 << 14, kCyclesPerBucket = 64, kBufferBytes = 4 << 20 };
@@ -168,6 +169,24 @@ static void print_range(uint32_t type) {
     put_char('\n');
 }
 
+static void journal(void) {
+    // Where the device offers no flush, a completed write is a safe one.
+    bool flushes = (block.features & VIRTIO_BLK_F_FLUSH) != 0;
+    uint64_t* words = (uint64_t*)buffers;
+    uint64_t blocks = cmdline_number("bare.ops", 10000), seed = cmdline_number("bare.seed", 0);
+    enum { kBlock = 4096 };
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t sector = i * (kBlock / kSectorSize);
+        generate(words, sector, kBlock, seed);
+        if (block_request(&block, kBlockOut, sector, words, kBlock) != kBlockOk ||
+            (flushes && block_request(&block, kBlockFlush, 0, NULL, 0) != kBlockOk))
+            fail("a write or flush failed");
+        put_text("flushed");
+        put_pair("block", i);
+        put_char('\n');
+    }
+}
+
 static struct job read_job(void) {
     struct job job = {
         .type = kBlockIn,
@@ -224,6 +243,8 @@ void bare_main(void) {
         print_info();
     else if (cmdline_is("bare.mode", "id"))
         print_id();
+    else if (cmdline_is("bare.mode", "journal"))
+        journal();
     else if (cmdline_is("bare.mode", "discard"))
         print_range(kBlockDiscard);
     else if (cmdline_is("bare.mode", "zeroes"))

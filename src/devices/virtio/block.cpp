@@ -26,6 +26,14 @@ constexpr uint64_t kBytesPerTurn = uint64_t{4} << 20U;
 /// while the rest is served.
 constexpr unsigned kPublishEvery = 8;
 
+uint64_t offered_features(const BlockConfig& config) {
+    uint64_t features = kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kBlockSegMax |
+                        kBlockBlkSize | kBlockTopology;
+    // Without it a driver takes all completed writes for safe, which is what "unsafe" is about.
+    if (config.cache != BlockCache::unsafe) features |= kBlockFlush;
+    return features | (config.read_only ? kBlockReadOnly : kBlockDiscard | kBlockWriteZeroes);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<BlockDevice>> BlockDevice::create(BlockConfig config) {
@@ -35,6 +43,7 @@ Result<std::unique_ptr<BlockDevice>> BlockDevice::create(BlockConfig config) {
 BlockDevice::BlockDevice(BlockConfig config)
     : id_(std::move(config.id)),
       cache_(config.cache),
+      features_(offered_features(config)),
       disk_(std::move(config.file), config.cache == BlockCache::direct, config.engine,
             kQueueSizes[0], [this](uint16_t tag, int result) { on_disk_result(tag, result); }) {
     limits_ = {.sectors = config.size_bytes / disk_.block_size() * disk_.block_size() / kSectorSize,
@@ -42,11 +51,6 @@ BlockDevice::BlockDevice(BlockConfig config)
                .max_ranges = kMaxRanges,
                .max_discard_sectors = kMaxDiscardSectors,
                .max_write_zeroes_sectors = kMaxWriteZeroesSectors};
-    features_ = kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kBlockSegMax |
-                kBlockBlkSize | kBlockTopology;
-    // Without it a driver takes all completed writes for safe, which is what "unsafe" is about.
-    if (cache_ != BlockCache::unsafe) features_ |= kBlockFlush;
-    features_ |= config.read_only ? kBlockReadOnly : kBlockDiscard | kBlockWriteZeroes;
     fill_config_space();
 }
 

@@ -87,7 +87,7 @@ class BlockDevice final : public VirtioDevice {
 
     const std::string id_;
     const BlockCache cache_;
-    uint64_t features_ = 0;
+    const uint64_t features_;
     Disk disk_;
     BlockLimits limits_;
     virtio::BlockConfigSpace space_{};

@@ -178,4 +178,9 @@ class Machine:
         for tag in tags:
             command += ["-chardev", f"socket,id=fs-{tag},path={self._socket(tag)}",
                         "-device", f"vhost-user-fs-pci,chardev=fs-{tag},tag={tag}"]
+        if options.disk:
+            # Its write cache is this machine's page cache, which outlives QEMU: what the lab has flushed, and
+            # nothing of what it still held itself, is there after the lab was killed.
+            command += ["-drive", f"file={os.path.realpath(options.disk)},format=raw,if=none,id=disk,cache=writeback",
+                        "-device", "virtio-blk-pci,drive=disk"]
         return command

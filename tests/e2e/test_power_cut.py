@@ -1,0 +1,97 @@
+"""A power cut: what a guest has flushed is on the disk when the machine that mote ran on comes up again.
+
+mote runs in the lab, on a file on the lab's own disk. A guest writes block after block, flushes each, and tells the
+outside. Then the lab's machine is killed, and with it all that its kernel had not written.
+"""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support_py.pattern import pattern
+
+pytestmark = pytest.mark.host
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LIMIT = 300  # seconds
+ENOUGH = 40  # acknowledged flushes before the cut
+
+MOUNT = "modprobe virtio_blk && modprobe ext4 && mkdir /run/disk && mount /dev/vda /run/disk && "
+WRITE = MOUNT + (
+    "truncate -s 64M /run/disk/image && sync && "
+    "exec {mote} run --kernel {bare}/block --no-acpi --no-entropy --mem 64M --disk /run/disk/image,cache={cache} "
+    "--cmdline 'bare.mode=journal bare.exit=acpi' </dev/null")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """An ext4 file system in a file."""
+    image = tmp_path / "disk"
+    image.write_bytes(b"")
+    os.truncate(image, 256 << 20)
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", image], check=True)
+    return image
+
+
+def children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cut(lab):
+    """Kills the lab's machine (it dies with its parent) and returns when all of it is gone."""
+    processes = children(lab.pid)
+    lab.kill()
+    lab.wait()
+    end = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{pid}") for pid in processes):
+        assert time.monotonic() < end, "the lab's processes live on"
+        time.sleep(0.05)
+
+
+def write_until_cut(mote, disk, cache):
+    """The last block whose flush was acknowledged."""
+    script = WRITE.format(mote=mote, bare=mote.parent / "guest" / "bare", cache=cache)
+    lab = subprocess.Popen([ROOT / "tools" / "lab", "--disk", disk, "--timeout", str(LIMIT), "sh", "-c", script],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        told = []
+        for line in lab.stdout:
+            found = re.match(rb"flushed block=(\d+)\s*$", line)
+            assert found, line
+            told.append(int(found[1]))
+            if len(told) == ENOUGH:
+                break
+        cut(lab)
+        # What it said in its last moments counts too; a line may be cut short.
+        told += [int(number) for number in re.findall(rb"flushed block=(\d+)\r?\n", lab.stdout.read())]
+    finally:
+        lab.kill()
+        lab.wait()
+        lab.stdout.close()
+    assert len(told) >= ENOUGH
+    assert told == list(range(len(told)))
+    return told[-1]
+
+
+def content_after_cut(disk, blocks):
+    """The first `blocks` blocks of mote's image, seen by a lab that was started anew."""
+    script = MOUNT + f"head -c {blocks * 4096} /run/disk/image && umount /run/disk"
+    done = subprocess.run([ROOT / "tools" / "lab", "--disk", disk, "sh", "-c", script], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=LIMIT, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_acknowledged_flushes_survive(mote, disk):
+    blocks = write_until_cut(mote, disk, "writeback") + 1
+    assert content_after_cut(disk, blocks) == pattern(0, blocks * 4096)
+
+
+def test_without_flushes_they_do_not(mote, disk):
+    """The same with flushes that do nothing must fail, or the test above proves nothing."""
+    blocks = write_until_cut(mote, disk, "unsafe") + 1
+    assert content_after_cut(disk, blocks) != pattern(0, blocks * 4096)
