@@ -61,10 +61,10 @@ class Machine {
         const auto value = std::as_bytes(std::span(&step.value, 1));
         switch (step.what % 5) {
             case 0:
-                transport_->write(step.offset % 4096, value);
+                write(step.offset % 4096, value);
                 break;
             case 1:
-                transport_->write(step.offset % 4096, value.first(step.width % 4 + 1));
+                write(step.offset % 4096, value.first(step.width % 4 + 1));
                 break;
             case 2:
                 memory_.write({step.offset}, value.first(step.width % 4 + 1));
@@ -95,6 +95,14 @@ class Machine {
     void serve() {
         loop_->post([] {});
         loop_->run();
+    }
+    bool running() { return (read32(mmio::kStatus) & virtio::kStatusDriverOk) != 0; }
+    void write(uint64_t offset, std::span<const std::byte> value) {
+        const bool frozen = running() && offset != mmio::kQueueSel;
+        const uint32_t ready = read32(mmio::kQueueReady);
+        transport_->write(offset, value);
+        if (frozen && running())
+            require(read32(mmio::kQueueReady) == ready, "no queue changes after DRIVER_OK");
     }
     void read(const Step& step) {
         std::byte bytes[8];

@@ -4,6 +4,7 @@
 // Input: one byte of features (bit 0: indirect, bit 1: event indices), then guest memory from
 // kRings on: 16 descriptors, the available ring, and what follows.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -94,6 +95,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         auto chain = queue->pop();
         if (!chain) break;
         check_chain(memory, *queue, *chain);
+        require(std::ranges::none_of(
+                    held, [&](const Chain& other) { return other.head() == chain->head(); }),
+                "no head is in flight twice");
         use_chain(*chain);
         if (i % 2 == 0)
             queue->complete(*std::move(chain), 1);
