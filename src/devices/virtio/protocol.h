@@ -14,6 +14,7 @@ namespace mote::virtio {
 static_assert(std::endian::native == std::endian::little);
 
 // Device types (5).
+inline constexpr uint32_t kTypeNet = 1;
 inline constexpr uint32_t kTypeBlock = 2;
 inline constexpr uint32_t kTypeEntropy = 4;
 
