@@ -24,13 +24,16 @@ Result<std::string> as_it_is(std::string_view text) {
     return std::string(text);
 }
 
-Result<> apply_disks(const std::vector<std::string>& texts, std::vector<DiskConfig>& disks) {
+/// The same for an option that may be repeated: what is given replaces the whole list.
+template <class T>
+Result<> apply_list(const std::vector<std::string>& texts, const char* option,
+                    Result<T> (*parse)(std::string_view), std::vector<T>& list) {
     if (texts.empty()) return {};
-    disks.clear();
+    list.clear();
     for (const std::string& text : texts) {
-        Result<DiskConfig> disk = parse_disk(text);
-        if (!disk) return fail("--disk: {}", disk.error().message);
-        disks.push_back(*std::move(disk));
+        Result<T> item = parse(text);
+        if (!item) return fail("{}: {}", option, item.error().message);
+        list.push_back(*std::move(item));
     }
     return {};
 }
@@ -44,7 +47,8 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.kernel, "--kernel", as_it_is, config.kernel));
     TRY(apply(options.initrd, "--initrd", as_it_is, config.initrd));
     TRY(apply(options.cmdline, "--cmdline", as_it_is, config.cmdline));
-    TRY(apply_disks(options.disks, config.disks));
+    TRY(apply_list(options.disks, "--disk", parse_disk, config.disks));
+    TRY(apply_list(options.nics, "--net", parse_nic, config.nics));
     TRY(apply(options.cpus, "--cpus", parse_number, config.cpus));
     TRY(apply(options.memory, "--mem", parse_size, config.memory_bytes));
     TRY(apply(options.console, "--console", parse_console, config.console));

@@ -81,19 +81,30 @@ Result<ConsoleConfig> take_console(Value&& value) {
     return parse_console(TRY(take_string(std::move(value))));
 }
 
-// The one key whose value is no scalar: start_array() takes it, any other value comes here.
-Result<> refuse_disks(MachineConfig& /*config*/, Value&& value) {
+Result<std::optional<MacAddress>> take_mac(Value&& value) {
+    const std::string text = TRY(take_string(std::move(value)));
+    return std::optional(TRY(parse_mac(text)));
+}
+
+Result<std::optional<uint32_t>> take_mtu(Value&& value) {
+    return std::optional(TRY(take_number(std::move(value))));
+}
+
+// For keys whose value is no scalar: start_array() takes it, any other value comes here.
+Result<> refuse_scalar(MachineConfig& /*config*/, Value&& value) {
     return fail("must be a list of objects, not {}", type_name(value));
 }
 
 using Config = MachineConfig;
 constexpr std::string_view kDisksKey = "disks";
-constexpr std::array<Key<Config>, 12> kMachineKeys{{
+constexpr std::string_view kNicsKey = "net";
+constexpr std::array<Key<Config>, 13> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
     {"cmdline", set_field<&Config::cmdline, take_string>},
-    {kDisksKey, refuse_disks},
+    {kDisksKey, refuse_scalar},
+    {kNicsKey, refuse_scalar},
     {"cpus", set_field<&Config::cpus, take_number>},
     {"memory", set_field<&Config::memory_bytes, take_size>},
     {"console", set_field<&Config::console, take_console>},
@@ -106,6 +117,12 @@ constexpr std::array<Key<DiskConfig>, 3> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},
     {"cache", set_field<&DiskConfig::cache, take_cache>},
+}};
+
+constexpr std::array<Key<NicConfig>, 3> kNicKeys{{
+    {"tap", set_field<&NicConfig::tap, take_string>},
+    {"mac", set_field<&NicConfig::mac, take_mac>},
+    {"mtu", set_field<&NicConfig::mtu, take_mtu>},
 }};
 
 /// Which keys of one object have been seen, and which of them awaits its value.
@@ -147,7 +164,7 @@ class ObjectReader {
 };
 
 /// Receives the parser's events. Only the shapes below are followed, so depth needs no limit of
-/// its own: { ..., "disks": [ { ... }, ... ], ... }.
+/// its own: { ..., "disks": [ { ... }, ... ], ... }, and "net" alike.
 class Handler {
   public:
     explicit Handler(const size_t& line) : line_(line) {}
@@ -174,27 +191,35 @@ class Handler {
             config_.disks.emplace_back();
             return true;
         }
+        if (place_ == Place::nics) {
+            place_ = Place::nic;
+            nic_keys_.begin();
+            config_.nics.emplace_back();
+            return true;
+        }
         return wrong_shape("an object");
     }
 
     bool key(std::string& name) {
         key_line_ = line_;
-        const bool in_disk = place_ == Place::disk;
-        const Result<> result = in_disk ? disk_keys_.key(name) : machine_keys_.key(name);
-        if (result) return true;
-        return refuse(in_disk ? fmt::format("disks[{}].{}", config_.disks.size() - 1, name) : name,
-                      result.error().message);
+        const Result<> result = place_ == Place::disk  ? disk_keys_.key(name)
+                                : place_ == Place::nic ? nic_keys_.key(name)
+                                                       : machine_keys_.key(name);
+        return result ? true : refuse(full_key(name), result.error().message);
     }
 
     bool end_object() {
-        place_ = place_ == Place::disk ? Place::disks : Place::outside;
+        place_ = place_ == Place::disk  ? Place::disks
+                 : place_ == Place::nic ? Place::nics
+                                        : Place::outside;
         return true;
     }
 
     bool start_array(size_t /*size*/) {
-        if (place_ != Place::machine || machine_keys_.current() != kDisksKey)
-            return wrong_shape("a list");
-        place_ = Place::disks;
+        const std::string_view key =
+            place_ == Place::machine ? machine_keys_.current() : std::string_view();
+        if (key != kDisksKey && key != kNicsKey) return wrong_shape("a list");
+        place_ = key == kDisksKey ? Place::disks : Place::nics;
         return true;
     }
 
@@ -219,19 +244,23 @@ class Handler {
     }
 
   private:
-    enum class Place : uint8_t { outside, machine, disks, disk };
+    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic };
 
     bool scalar(Value value) {
         Result<> result;
         switch (place_) {
             case Place::outside:
             case Place::disks:
+            case Place::nics:
                 return wrong_shape(type_name(value));
             case Place::machine:
                 result = machine_keys_.value(config_, std::move(value));
                 break;
             case Place::disk:
                 result = disk_keys_.value(config_.disks.back(), std::move(value));
+                break;
+            case Place::nic:
+                result = nic_keys_.value(config_.nics.back(), std::move(value));
                 break;
         }
         return result ? true : refuse(current_key(), result.error().message);
@@ -242,9 +271,10 @@ class Handler {
             error_ = fmt::format("line {}: the file must hold one object, not {}", line_, got);
             return false;
         }
-        if (place_ == Place::disks) {
+        if (place_ == Place::disks || place_ == Place::nics) {
             key_line_ = line_;
-            return refuse(kDisksKey, fmt::format("must be a list of objects, not of {}", got));
+            return refuse(place_ == Place::disks ? kDisksKey : kNicsKey,
+                          fmt::format("must be a list of objects, not of {}", got));
         }
         return refuse(current_key(), fmt::format("must not be {}", got));
     }
@@ -255,8 +285,17 @@ class Handler {
     }
 
     [[nodiscard]] std::string current_key() const {
-        if (place_ != Place::disk) return std::string(machine_keys_.current());
-        return fmt::format("disks[{}].{}", config_.disks.size() - 1, disk_keys_.current());
+        if (place_ == Place::disk) return full_key(disk_keys_.current());
+        return full_key(place_ == Place::nic ? nic_keys_.current() : machine_keys_.current());
+    }
+
+    /// `name` with the list and the number of the object it stands in.
+    [[nodiscard]] std::string full_key(std::string_view name) const {
+        if (place_ == Place::disk)
+            return fmt::format("{}[{}].{}", kDisksKey, config_.disks.size() - 1, name);
+        if (place_ == Place::nic)
+            return fmt::format("{}[{}].{}", kNicsKey, config_.nics.size() - 1, name);
+        return std::string(name);
     }
 
     const size_t& line_;  ///< of the character that the parser read last
@@ -266,6 +305,7 @@ class Handler {
     Place place_ = Place::outside;
     ObjectReader<MachineConfig, kMachineKeys.size()> machine_keys_{kMachineKeys};
     ObjectReader<DiskConfig, kDiskKeys.size()> disk_keys_{kDiskKeys};
+    ObjectReader<NicConfig, kNicKeys.size()> nic_keys_{kNicKeys};
 };
 
 /// Hands the parser its characters and counts the lines it has passed.

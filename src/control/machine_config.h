@@ -1,6 +1,7 @@
 // MachineConfig: what a person or program asked for, before anything is checked or opened.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,6 +22,14 @@ struct DiskConfig {
     CacheMode cache = CacheMode::writeback;
 };
 
+using MacAddress = std::array<uint8_t, 6>;
+
+struct NicConfig {
+    std::string tap;                ///< the name of a TAP device of the host's
+    std::optional<MacAddress> mac;  ///< none: the guest takes one by chance
+    std::optional<uint32_t> mtu;    ///< none: the guest's default
+};
+
 enum class ConsoleKind : uint8_t { tty, off, file, unix_socket };
 
 struct ConsoleConfig {
@@ -35,6 +44,7 @@ struct MachineConfig {
     std::optional<std::string> initrd;
     std::string cmdline;  ///< appended to the default command line
     std::vector<DiskConfig> disks;
+    std::vector<NicConfig> nics;
     uint32_t cpus = 1;
     uint64_t memory_bytes = uint64_t{256} << 20U;
     ConsoleConfig console;

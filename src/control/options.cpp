@@ -102,6 +102,38 @@ Result<DiskConfig> parse_disk(std::string_view text) {
     return disk;
 }
 
+Result<MacAddress> parse_mac(std::string_view text) {
+    MacAddress mac{};
+    bool right = text.size() == mac.size() * 3 - 1;
+    for (size_t i = 0; right && i < mac.size(); ++i) {
+        const char* const digits = text.data() + i * 3;
+        const auto [rest, error] = std::from_chars(digits, digits + 2, mac[i], 16);
+        right = error == std::errc{} && rest == digits + 2;
+        if (i + 1 < mac.size()) right = right && digits[2] == ':';
+    }
+    if (!right) return fail("'{}' is no MAC address; give one like 52:54:00:12:34:56", text);
+    return mac;
+}
+
+Result<NicConfig> parse_nic(std::string_view text) {
+    NicConfig nic;
+    const std::vector<std::string> parts = split_at_commas(text);
+    for (const std::string_view part : parts) {
+        if (part.starts_with("tap=")) {
+            nic.tap = part.substr(4);
+        } else if (part.starts_with("mac=")) {
+            nic.mac = TRY(parse_mac(part.substr(4)));
+        } else if (part.starts_with("mtu=")) {
+            nic.mtu = TRY(parse_number(part.substr(4)));
+        } else {
+            return fail("'{}' has the unknown part '{}'; known are tap=NAME, mac=MAC and mtu=N",
+                        text, part);
+        }
+    }
+    if (nic.tap.empty()) return fail("'{}' names no TAP; give tap=NAME[,mac=MAC][,mtu=N]", text);
+    return nic;
+}
+
 Result<ConsoleConfig> parse_console(std::string_view text) {
     if (text == "tty") return ConsoleConfig{};
     if (text == "off") return ConsoleConfig{.kind = ConsoleKind::off};

@@ -23,6 +23,12 @@ Result<CacheMode> parse_cache_mode(std::string_view text);
 /// `PATH[,ro][,cache=MODE]`. A comma that belongs to the path is written twice.
 Result<DiskConfig> parse_disk(std::string_view text);
 
+/// Six pairs of hexadecimal digits with colons between them.
+Result<MacAddress> parse_mac(std::string_view text);
+
+/// `tap=NAME[,mac=MAC][,mtu=N]`.
+Result<NicConfig> parse_nic(std::string_view text);
+
 /// `tty`, `off`, `file:PATH` or `unix:PATH`.
 Result<ConsoleConfig> parse_console(std::string_view text);
 

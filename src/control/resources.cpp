@@ -8,6 +8,7 @@
 #include "control/disk_file.h"
 #include "control/open_file.h"
 #include "control/options.h"
+#include "control/tap_file.h"
 
 namespace mote {
 
@@ -50,6 +51,18 @@ Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& conf
     return disks;
 }
 
+Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs) {
+    std::vector<NicResource> nics;
+    for (const NicConfig& config : configs) {
+        NicResource nic{
+            .id = fmt::format("net{}", nics.size()), .tap = {}, .mac = config.mac, .mtu = {}};
+        nic.tap = TRY(open_tap(nic.id, config.tap));
+        if (config.mtu) nic.mtu = static_cast<uint16_t>(*config.mtu);
+        nics.push_back(std::move(nic));
+    }
+    return nics;
+}
+
 }  // namespace
 
 Result<Resources> open_resources(const ValidMachineConfig& config) {
@@ -58,6 +71,7 @@ Result<Resources> open_resources(const ValidMachineConfig& config) {
     resources.kernel = TRY(open_image("kernel", config->kernel));
     if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd));
     resources.disks = TRY(open_disks(config->disks));
+    resources.nics = TRY(open_nics(config->nics));
     return resources;
 }
 

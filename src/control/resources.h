@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,18 @@ struct DiskResource {
     CacheMode cache = CacheMode::writeback;
 };
 
+struct NicResource {
+    std::string id;  ///< "net0", ...: names it in messages
+    UniqueFd tap;    ///< attached to a TAP device, with a virtio header
+    std::optional<MacAddress> mac;
+    std::optional<uint16_t> mtu;
+};
+
 struct Resources {
     UniqueFd kernel;
     UniqueFd initrd;  ///< invalid where there is none
     std::vector<DiskResource> disks;
+    std::vector<NicResource> nics;
 };
 
 /// Opens what the configuration names and checks what only the host can tell: that each file is

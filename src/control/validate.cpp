@@ -14,6 +14,10 @@ constexpr size_t kMaxPath = 4095;         // PATH_MAX without the closing NUL
 constexpr size_t kMaxSocketPath = 107;    // sockaddr_un's sun_path without the closing NUL
 constexpr size_t kMaxCommandLine = 2047;  // the guest's limit; the default takes its part of it
 constexpr size_t kMaxDevices = 18;        // virtio devices: interrupts 5 to 22
+constexpr size_t kMaxNics = 8;
+constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ without the closing NUL
+constexpr uint32_t kMinMtu = 68;          // IPv4's least
+constexpr uint32_t kMaxMtu = 65535;
 constexpr uint64_t kMinMemory = uint64_t{2} << 20U;
 constexpr uint64_t kMaxMemory = uint64_t{4} << 40U;
 constexpr uint64_t kPageSize = 4096;
@@ -67,10 +71,47 @@ Result<> check_memory(uint64_t bytes) {
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
         TRY(check_path(fmt::format("disk{}", i), config.disks[i].path, kMaxPath));
-    const size_t limit = kMaxDevices - (config.entropy ? 1 : 0);
-    if (config.disks.size() > limit)
-        return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(), limit,
-                    config.entropy ? " beside the entropy device" : "");
+    const size_t others = (config.entropy ? 1U : 0U) + config.nics.size();
+    if (config.disks.size() > kMaxDevices - others)
+        return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(),
+                    kMaxDevices - others, others != 0 ? " beside the other devices" : "");
+    return {};
+}
+
+Result<> check_nic(size_t index, const MachineConfig& config) {
+    const NicConfig& nic = config.nics[index];
+    const auto is_wrong = [](char c) {
+        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == ':' || c == '%';
+    };
+    if (nic.tap.empty() || nic.tap.size() > kMaxInterfaceName ||
+        std::ranges::any_of(nic.tap, is_wrong))
+        return fail(
+            "net{}: '{}' is no name of a network device; give that of a TAP, of 1 to {} "
+            "characters",
+            index, nic.tap, kMaxInterfaceName);
+    for (size_t i = 0; i < index; ++i)
+        if (config.nics[i].tap == nic.tap)
+            return fail("net{}: the TAP {} is that of net{} already; give another", index, nic.tap,
+                        i);
+    if (nic.mac && (nic.mac->front() & 1U) != 0)
+        return fail(
+            "net{}: a MAC address whose first byte is odd ({:02x}) is one of a group; give "
+            "an even one",
+            index, nic.mac->front());
+    if (nic.mac && *nic.mac == MacAddress{})
+        return fail("net{}: a MAC address of zeros is none; give another", index);
+    if (nic.mtu && (*nic.mtu < kMinMtu || *nic.mtu > kMaxMtu))
+        return fail("net{}: an MTU of {} is not possible; give {} to {}", index, *nic.mtu, kMinMtu,
+                    kMaxMtu);
+    return {};
+}
+
+Result<> check_nics(const MachineConfig& config) {
+    for (size_t i = 0; i < config.nics.size(); ++i)
+        TRY(check_nic(i, config));
+    if (config.nics.size() > kMaxNics)
+        return fail("net: {} network devices are too many, at most {} are possible",
+                    config.nics.size(), kMaxNics);
     return {};
 }
 
@@ -96,6 +137,7 @@ Result<ValidMachineConfig> validate(MachineConfig config) {
     TRY(check_path("kernel", config.kernel, kMaxPath));
     if (config.initrd) TRY(check_path("initrd", *config.initrd, kMaxPath));
     TRY(check_cmdline(config.cmdline));
+    TRY(check_nics(config));
     TRY(check_disks(config));
     if (config.cpus == 0 || config.cpus > kMaxCpus)
         return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);

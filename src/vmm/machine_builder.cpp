@@ -3,6 +3,8 @@
 
 #include "devices/virtio/block.h"
 #include "devices/virtio/entropy.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/tap.h"
 #include "kvm/kvm_api.h"
 #include "memory/layout.h"
 #include "vmm/machine_parts.h"
@@ -60,7 +62,7 @@ Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device)
 }
 
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
-                     std::vector<DiskResource> disks) {
+                     std::vector<DiskResource> disks, std::vector<NicResource> nics) {
     for (DiskResource& disk : disks) {
         auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
                                               .file = std::move(disk.file),
@@ -68,6 +70,14 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
                                               .read_only = disk.read_only,
                                               .cache = block_cache(disk.cache)}));
         TRY(add_device(parts, std::move(block)));
+    }
+    for (NicResource& nic : nics) {
+        auto tap = Tap::create(std::move(nic.tap));
+        if (!tap) return fail("{}: {}", nic.id, tap.error().message);
+        TRY(add_device(parts, std::make_unique<NetDevice>(NetConfig{.id = std::move(nic.id),
+                                                                    .backend = *std::move(tap),
+                                                                    .mac = nic.mac,
+                                                                    .mtu = nic.mtu})));
     }
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
     return {};
@@ -114,7 +124,7 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
                                              .config = config,
                                              .output = output,
                                              .ring_page = coalesced_ring_page(*parts)}));
-    TRY(add_devices(*parts, config, std::move(resources.disks)));
+    TRY(add_devices(*parts, config, std::move(resources.disks), std::move(resources.nics)));
 
     std::vector<Vcpu*> vcpus;
     for (VcpuThread& thread : parts->vcpus_)

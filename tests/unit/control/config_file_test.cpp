@@ -20,6 +20,10 @@ TEST_CASE("a config file sets every field", "[control]") {
             {"path": "/a"},
             {"path": "/b,c", "read_only": true, "cache": "direct"}
         ],
+        "net": [
+            {"tap": "tap0"},
+            {"tap": "tap1", "mac": "52:54:00:00:00:01", "mtu": 9000}
+        ],
         "cpus": 4, "memory": "1G", "console": "file:/log",
         "entropy": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
     })");
@@ -34,6 +38,11 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->disks[1].path == "/b,c");
     CHECK(config->disks[1].read_only);
     CHECK(config->disks[1].cache == CacheMode::direct);
+    REQUIRE(config->nics.size() == 2);
+    CHECK(config->nics[0].tap == "tap0");
+    CHECK_FALSE(config->nics[0].mac);
+    CHECK(config->nics[1].mac == MacAddress{0x52, 0x54, 0, 0, 0, 1});
+    CHECK(config->nics[1].mtu == 9000U);
     CHECK(config->cpus == 4);
     CHECK(config->memory_bytes == uint64_t{1} << 30U);
     CHECK(config->console.kind == ConsoleKind::file);
@@ -118,4 +127,20 @@ TEST_CASE("depth and size are bounded", "[control]") {
     CHECK_FALSE(error_of(std::string(1'000'000, '[')).empty());
     CHECK_FALSE(error_of("{\"disks\": " + std::string(100'000, '[')).empty());
     CHECK_FALSE(error_of(std::string(kMaxConfigFile + 1, ' ')).empty());
+}
+
+TEST_CASE("a network device in the config file is read as strictly", "[control]") {
+    CHECK(error_of("{\"net\": [\n{\"tap\": \"a\"},\n{\"tpa\": \"b\"}]}") ==
+          "line 3: key 'net[1].tpa' is unknown; did you mean 'tap'?");
+    CHECK(error_of(R"({"net": [{"mac": "x"}]})") ==
+          "line 1: key 'net[0].mac' 'x' is no MAC address; give one like 52:54:00:12:34:56");
+    CHECK(error_of(R"({"net": [{"mtu": "9000"}]})") ==
+          "line 1: key 'net[0].mtu' must be a whole number, not a string");
+    CHECK(error_of(R"({"net": ["tap0"]})") ==
+          "line 1: key 'net' must be a list of objects, not of a string");
+    CHECK(error_of(R"({"net": "tap0"})") ==
+          "line 1: key 'net' must be a list of objects, not a string");
+    CHECK(error_of(R"({"net": [{"tap": []}]})") == "line 1: key 'net[0].tap' must not be a list");
+    CHECK(error_of(R"({"net": [{"tap": "a", "tap": "b"}]})") ==
+          "line 1: key 'net[0].tap' is given twice");
 }

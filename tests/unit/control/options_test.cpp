@@ -87,3 +87,32 @@ TEST_CASE("format_size shows the largest whole unit", "[control]") {
     CHECK(format_size(uint64_t{5} << 30U) == "5G");
     CHECK(format_size(uint64_t{4} << 40U) == "4T");
 }
+
+TEST_CASE("parse_nic reads a TAP and its options", "[control]") {
+    const NicConfig plain = parse_nic("tap=tap0").value();
+    CHECK(plain.tap == "tap0");
+    CHECK_FALSE(plain.mac);
+    CHECK_FALSE(plain.mtu);
+    const NicConfig all = parse_nic("mtu=9000,tap=web,mac=52:54:00:aB:Cd:ef").value();
+    CHECK(all.tap == "web");
+    CHECK(all.mac == MacAddress{0x52, 0x54, 0x00, 0xAB, 0xCD, 0xEF});
+    CHECK(all.mtu == 9000U);
+}
+
+TEST_CASE("parse_nic refuses what it does not know", "[control]") {
+    for (const char* text :
+         {"", "tap=", "tap0", "tap=a,mtu=x", "tap=a,", "mac=52:54:00:00:00:01"}) {
+        INFO(text);
+        CHECK_FALSE(parse_nic(text));
+    }
+    CHECK(parse_nic("tap=a,ip=1").error().message ==
+          "'tap=a,ip=1' has the unknown part 'ip=1'; known are tap=NAME, mac=MAC and mtu=N");
+    for (const char* text :
+         {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",
+          "52:54:00:12:34:g6", "52:54:00:12:34: 6", "+2:54:00:12:34:56", "-2:54:00:12:34:56"}) {
+        INFO(text);
+        CHECK_FALSE(parse_mac(text));
+    }
+    CHECK(parse_mac("1").error().message ==
+          "'1' is no MAC address; give one like 52:54:00:12:34:56");
+}

@@ -86,7 +86,7 @@ TEST_CASE("validate limits the devices to what the machine has room for", "[cont
     const std::vector<DiskConfig> nineteen(19, DiskConfig{.path = "a"});
     CHECK(error_of([&](auto& c) { c.disks = seventeen; }).empty());
     CHECK(error_of([&](auto& c) { c.disks = eighteen; }) ==
-          "disks: 18 are too many, at most 17 are possible beside the entropy device");
+          "disks: 18 are too many, at most 17 are possible beside the other devices");
     const auto without_entropy = [&](auto& disks) {
         return error_of([&](auto& c) {
             c.disks = disks;
@@ -95,4 +95,31 @@ TEST_CASE("validate limits the devices to what the machine has room for", "[cont
     };
     CHECK(without_entropy(eighteen).empty());
     CHECK(without_entropy(nineteen) == "disks: 19 are too many, at most 18 are possible");
+    const auto with_nics = [&](size_t disks, size_t nics) {
+        return error_of([&](auto& c) {
+            c.disks.assign(disks, {.path = "a"});
+            for (size_t i = 0; i < nics; ++i)
+                c.nics.push_back({.tap = fmt::format("tap{}", i)});
+        });
+    };
+    CHECK(with_nics(9, 8).empty());
+    CHECK(with_nics(10, 8) ==
+          "disks: 10 are too many, at most 9 are possible beside the other devices");
+    CHECK(with_nics(0, 9) == "net: 9 network devices are too many, at most 8 are possible");
+}
+
+TEST_CASE("validate checks network devices", "[control]") {
+    const auto with = [](const NicConfig& nic) {
+        return error_of([&](auto& c) { c.nics = {{.tap = "tap0"}, nic}; });
+    };
+    CHECK(with({.tap = "a2345678901234\xC3", .mac = {{0x52, 0, 0, 0, 0, 0}}, .mtu = 68U}).empty());
+    CHECK(with({.tap = "t", .mtu = 65535U}).empty());
+    for (const char* name : {"", "1234567890123456", "a b", "a/b", "a:b", "a%d", "a\n"})
+        CHECK(with({.tap = name}).find("is no name of a network device") != std::string::npos);
+    CHECK(with({.tap = "tap0"}) == "net1: the TAP tap0 is that of net0 already; give another");
+    CHECK(with({.tap = "t", .mac = {{0x53, 0, 0, 0, 0, 1}}}).find("is one of a group") !=
+          std::string::npos);
+    CHECK(with({.tap = "t", .mac = {{0, 0, 0, 0, 0, 0}}}).find("zeros") != std::string::npos);
+    CHECK(with({.tap = "t", .mtu = 67U}) == "net1: an MTU of 67 is not possible; give 68 to 65535");
+    CHECK_FALSE(with({.tap = "t", .mtu = 65536U}).empty());
 }
