@@ -88,6 +88,14 @@ void EventLoop::run_posted() {
         task();
 }
 
+void EventLoop::run_deferred() {
+    // What these defer in turn comes after the next look for events.
+    deferred_now_.swap(deferred_);
+    for (const Task& task : deferred_now_)
+        task();
+    deferred_now_.clear();
+}
+
 void EventLoop::dispatch(int fd, uint32_t events) {
     // A handler may remove its own watch or one whose event is still to come in this batch.
     const auto found = watches_.find(fd);
@@ -99,7 +107,8 @@ void EventLoop::dispatch(int fd, uint32_t events) {
 void EventLoop::run() {
     std::array<epoll_event, kEventsPerWait> events;
     for (;;) {
-        const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, -1);
+        const int limit = deferred_.empty() ? -1 : 0;
+        const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, limit);
         for (int i = 0; i < count; ++i) {
             const epoll_event& event = events[static_cast<size_t>(i)];
             if (event.data.fd == wake_.fd()) {
@@ -109,6 +118,7 @@ void EventLoop::run() {
                 dispatch(event.data.fd, event.events);
             }
         }
+        run_deferred();
         const std::lock_guard lock(mutex_);
         if (stopping_ && posted_.empty()) return;
     }

@@ -17,11 +17,13 @@ static_assert(std::endian::native == std::endian::little);
 inline constexpr uint32_t kTypeNet = 1;
 inline constexpr uint32_t kTypeBlock = 2;
 inline constexpr uint32_t kTypeEntropy = 4;
+inline constexpr uint32_t kTypeVsock = 19;
 
 // Feature bits that any device may offer (6).
 inline constexpr uint64_t kFeatureIndirect = uint64_t{1} << 28U;
 inline constexpr uint64_t kFeatureEventIndex = uint64_t{1} << 29U;
 inline constexpr uint64_t kFeatureVersion1 = uint64_t{1} << 32U;
+inline constexpr uint64_t kFeatureInOrder = uint64_t{1} << 35U;
 
 // Device status (2.1).
 inline constexpr uint32_t kStatusAcknowledge = 1;

@@ -56,3 +56,26 @@ TEST_CASE("EventLoop says which descriptor epoll does not take") {
     REQUIRE_FALSE(added);
     CHECK(added.error().message == "cannot watch file descriptor -1: Bad file descriptor");
 }
+
+TEST_CASE("EventLoop: deferred work runs once what is known by then was handled") {
+    auto loop = EventLoop::create().value();
+    const EventFd first = EventFd::create().value();
+    const EventFd second = EventFd::create().value();
+    std::string order;
+    const auto on_event = [&](const EventFd& event, char name) {
+        return [&, name](uint32_t) {
+            event.consume();
+            order += name;
+            loop->defer([&, name] {
+                order += static_cast<char>(name - 'a' + 'A');
+                if (name == 'a') loop->defer([&] { loop->stop(); });
+            });
+        };
+    };
+    REQUIRE(loop->add(first.fd(), EPOLLIN, on_event(first, 'a')).has_value());
+    REQUIRE(loop->add(second.fd(), EPOLLIN, on_event(second, 'b')).has_value());
+    first.signal();
+    second.signal();
+    loop->run();
+    CHECK(order == "abAB");
+}
