@@ -65,6 +65,8 @@ void add_run_options(CLI::App& run, RunOptions& options) {
     text("--grace", options.grace, "SECONDS",
          "from SIGTERM's press of the power button to the end; default 10");
     run.add_flag("--no-entropy", options.no_entropy, "leave the entropy device out");
+    run.add_flag("--no-balloon", options.no_balloon,
+                 "leave the balloon out, by which freed memory goes back to the host");
     run.add_flag("--no-pvpanic", options.no_pvpanic, "leave the panic device out");
     run.add_flag("--no-acpi", options.no_acpi, "MP table and command line instead of ACPI");
     run.footer(kRunNotes);

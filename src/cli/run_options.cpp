@@ -54,6 +54,7 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.console, "--console", parse_console, config.console));
     TRY(apply(options.grace, "--grace", parse_number, config.grace_seconds));
     if (options.no_entropy) config.entropy = false;
+    if (options.no_balloon) config.balloon = false;
     if (options.no_pvpanic) config.pvpanic = false;
     if (options.no_acpi) config.acpi = false;
     return config;

@@ -23,6 +23,7 @@ struct RunOptions {
     std::optional<std::string> console;
     std::optional<std::string> grace;
     bool no_entropy = false;
+    bool no_balloon = false;
     bool no_pvpanic = false;
     bool no_acpi = false;
 };

@@ -98,7 +98,7 @@ Result<> refuse_scalar(MachineConfig& /*config*/, Value&& value) {
 using Config = MachineConfig;
 constexpr std::string_view kDisksKey = "disks";
 constexpr std::string_view kNicsKey = "net";
-constexpr std::array<Key<Config>, 13> kMachineKeys{{
+constexpr std::array<Key<Config>, 14> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
@@ -109,6 +109,7 @@ constexpr std::array<Key<Config>, 13> kMachineKeys{{
     {"memory", set_field<&Config::memory_bytes, take_size>},
     {"console", set_field<&Config::console, take_console>},
     {"entropy", set_field<&Config::entropy, take_bool>},
+    {"balloon", set_field<&Config::balloon, take_bool>},
     {"pvpanic", set_field<&Config::pvpanic, take_bool>},
     {"acpi", set_field<&Config::acpi, take_bool>},
     {"grace_seconds", set_field<&Config::grace_seconds, take_number>},

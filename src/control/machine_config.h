@@ -49,6 +49,7 @@ struct MachineConfig {
     uint64_t memory_bytes = uint64_t{256} << 20U;
     ConsoleConfig console;
     bool entropy = true;
+    bool balloon = true;  ///< with free-page reporting
     bool pvpanic = true;
     bool acpi = true;
     uint32_t grace_seconds = 10;  ///< from a power button press to the end, if the guest ignores it

@@ -71,7 +71,8 @@ Result<> check_memory(uint64_t bytes) {
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
         TRY(check_path(fmt::format("disk{}", i), config.disks[i].path, kMaxPath));
-    const size_t others = (config.entropy ? 1U : 0U) + config.nics.size();
+    const size_t others =
+        (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) + config.nics.size();
     if (config.disks.size() > kMaxDevices - others)
         return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(),
                     kMaxDevices - others, others != 0 ? " beside the other devices" : "");

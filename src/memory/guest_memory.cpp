@@ -149,26 +149,39 @@ std::optional<std::atomic_ref<uint16_t>> GuestMemory::ring_index(GuestAddress ad
 
 Result<> GuestMemory::discard(GuestAddress address, uint64_t size) const {
     const Region* region = find(address);
-    const auto bytes = window(address, size);
-    if (region == nullptr || !bytes)
+    if (region == nullptr || !window(address, size))
         return fail("guest memory: {:#x} of {:#x} bytes is not RAM", address.value, size);
-    const uint64_t skip = -address.value % kPageSize;
+    return discard_in(*region, address.value - region->config.base.value, size);
+}
+
+Result<> GuestMemory::discard(std::span<std::byte> bytes) const {
+    const auto first = reinterpret_cast<uintptr_t>(bytes.data());
+    for (const Region& region : regions_) {
+        const uint64_t offset = first - reinterpret_cast<uintptr_t>(region.mapping.data());
+        if (offset < region.config.size && bytes.size() <= region.config.size - offset)
+            return discard_in(region, offset, bytes.size());
+    }
+    return fail("guest memory: {} bytes to be discarded are not RAM", bytes.size());
+}
+
+Result<> GuestMemory::discard_in(const Region& region, uint64_t offset, uint64_t size) {
+    const uint64_t skip = -offset % kPageSize;
     if (size < skip + kPageSize) return {};
     const uint64_t whole = (size - skip) / kPageSize * kPageSize;
+    std::byte* const start = region.mapping.data() + offset + skip;
     int status = 0;
-    if (region->config.backing == Backing::shared_memfd) {
+    if (region.config.backing == Backing::shared_memfd) {
         // MADV_DONTNEED frees nothing of a shared memfd: the page cache keeps the pages.
-        const uint64_t offset =
-            region->config.offset + (address.value - region->config.base.value) + skip;
-        status = ::fallocate(region->config.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                             static_cast<off_t>(offset), static_cast<off_t>(whole));
-    } else if (region->config.backing == Backing::private_file) {
+        status = ::fallocate(region.config.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                             static_cast<off_t>(region.config.offset + offset + skip),
+                             static_cast<off_t>(whole));
+    } else if (region.config.backing == Backing::private_file) {
         // DONTNEED would bring the file's bytes back: put zeroed memory there instead.
-        void* fresh = ::mmap(bytes->data() + skip, whole, PROT_READ | PROT_WRITE,
+        void* fresh = ::mmap(start, whole, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
         status = fresh == MAP_FAILED ? -1 : 0;
     } else {
-        status = ::madvise(bytes->data() + skip, whole, MADV_DONTNEED);
+        status = ::madvise(start, whole, MADV_DONTNEED);
     }
     if (status != 0) return fail_errno("guest memory: cannot discard {:#x} bytes", whole);
     return {};

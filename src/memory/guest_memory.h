@@ -88,9 +88,12 @@ class GuestMemory {
     /// Gives the whole pages in [address, address + size) back to the host; they read as zero
     /// after. Errors: not RAM, or what madvise(2)/fallocate(2) says.
     Result<> discard(GuestAddress address, uint64_t size) const;
+    /// The same for host bytes that window() or append_iovecs() gave out.
+    Result<> discard(std::span<std::byte> bytes) const;
 
   private:
     [[nodiscard]] const Region* find(GuestAddress address) const;
+    static Result<> discard_in(const Region& region, uint64_t offset, uint64_t size);
 
     std::vector<Region> regions_;
 };

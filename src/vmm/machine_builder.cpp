@@ -1,6 +1,7 @@
 // Machine::Parts::create(): from a checked configuration and open files to a
 // machine that can run.
 
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/block.h"
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/net.h"
@@ -63,6 +64,11 @@ Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device)
 
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
                      std::vector<DiskResource> disks, std::vector<NicResource> nics) {
+    if (config.balloon) {
+        const BalloonConfig options{.deflate_on_oom = true, .reporting = true};
+        auto balloon = TRY(BalloonDevice::create(options, parts.memory_));
+        TRY(add_device(parts, std::move(balloon)));
+    }
     for (DiskResource& disk : disks) {
         auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
                                               .file = std::move(disk.file),

@@ -64,10 +64,12 @@ def test_devices_added():
     def sample(variant, exits):
         return {"monitor": "mote", "variant": variant, "user exits": exits, "exits": 1, "instructions": 1}
 
-    samples = [sample("", 30), sample("", 32), sample("console", 99), sample("entropy", 40), sample("no pvpanic", 28)]
+    samples = [sample("", 30), sample("", 32), sample("console", 99), sample("entropy", 40)]
+    samples += [sample("balloon", 50), sample("no pvpanic", 28)]
     rows = rows_of(samples)
     figures = {row.name: row.median("mote") for row in rows}
     assert figures["user exits"] == 31
     assert figures["user exits, console on"] == 99
     assert figures["user exits that entropy adds"] == 9
+    assert figures["user exits that balloon adds"] == 19
     assert figures["user exits that pvpanic adds"] == 3

@@ -36,7 +36,7 @@ def guest(launch, bare):
     def run(name, words="", *options, terminal=False):
         start = launch.run_on_terminal if terminal else launch.run
         return start("--kernel", bare(name), "--cmdline", f"bare.exit=acpi {words}", "--no-acpi", "--no-entropy",
-                     "--mem", "64M", *options)  # fmt: skip
+                     "--no-balloon", "--mem", "64M", *options)  # fmt: skip
 
     return run
 

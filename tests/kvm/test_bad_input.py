@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def refuse(launch):
-    return lambda *arguments: launch.refuse("--no-acpi", "--no-entropy", *arguments)
+    return lambda *arguments: launch.refuse("--no-acpi", "--no-entropy", "--no-balloon", *arguments)
 
 
 def test_kernel_missing(refuse, tmp_path):

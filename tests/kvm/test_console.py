@@ -44,7 +44,7 @@ def test_input_waits_and_nothing_is_lost(guest):
 
 def test_end_of_input_is_not_the_end(launch, bare):
     """With standard input at its end the guest goes on."""
-    machine = launch.run("--kernel", bare("button"), "--no-acpi", "--no-entropy")
+    machine = launch.run("--kernel", bare("button"), "--no-acpi", "--no-entropy", "--no-balloon")
     os.close(machine._writer)
     machine._writer = None
     machine.expect(b"waiting\n")
@@ -165,6 +165,6 @@ def test_inherited_descriptions_stay_blocking(guest):
 
 def test_a_full_pipe_blocks_no_vcpu(launch, bare):
     """Nobody reads the console: a guest that floods it, with more than mote keeps, still gets to its end."""
-    machine = launch.run("--kernel", bare("serial"), "--no-acpi", "--no-entropy", "--cmdline",
+    machine = launch.run("--kernel", bare("serial"), "--no-acpi", "--no-entropy", "--no-balloon", "--cmdline",
                          "bare.mode=flood bare.bytes=1280K bare.exit=acpi", "--mem", "64M")  # fmt: skip
     assert machine.wait_unread(120) == 0

@@ -15,7 +15,7 @@ PROMPT = b"ready[$] "
 def shell(launch, bare):
     """A bash whose function `guest` runs the guest that echoes its console. It edits no lines: its terminal is cooked."""
     found = launch.shell_on_terminal()
-    command = launch.command("--kernel", bare("serial"), "--cmdline", "bare.exit=acpi", "--no-acpi", "--no-entropy",
+    command = launch.command("--kernel", bare("serial"), "--cmdline", "bare.exit=acpi", "--no-acpi", "--no-entropy", "--no-balloon",
                              "--mem", "64M")  # fmt: skip
     found.send(f"exec 2>&1; set +o emacs; guest() {{ exec {shlex.join(command)}; }}; PS1='ready'$'$ '\n".encode())
     found.expect(PROMPT)

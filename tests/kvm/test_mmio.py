@@ -21,12 +21,12 @@ def test_registers(guest, disk):
         assert registers[window, 0x100] == sectors  # capacity, low half
 
 
-def test_entropy_is_the_last_device(launch, bare, disk):
+def test_the_order_of_devices(launch, bare, disk):
     machine = launch.run("--kernel", bare("mmio"), "--no-acpi", "--cmdline", "bare.exit=acpi", "--disk", disk())
     assert machine.wait() == 0
     ids = [re.search(r"d=(\w+)", line)[1] for line in machine.lines("reg") if re.match(r"reg \d+ 008", line)]
-    assert ids == ["00000002", "00000004"]
-    assert machine.result() == {"windows": "2", "failures": "0"}
+    assert ids == ["00000005", "00000002", "00000004"]
+    assert machine.result() == {"windows": "3", "failures": "0"}
 
 
 def test_eighteen_devices(guest, disk):

@@ -48,6 +48,9 @@ class MmioRegisters {
     void reset();
     /// The configuration space changed; the driver learns it by bit 1 of InterruptStatus.
     void config_changed(std::span<const std::byte> config);
+    /// The driver's own write to the configuration space was taken, or a reset changed it: shows it
+    /// without an interrupt.
+    void config_written(std::span<const std::byte> config) { page_.set_config(config); }
     /// DEVICE_NEEDS_RESET; while the driver runs, with a configuration interrupt (2.1.2).
     void needs_reset();
 

@@ -126,7 +126,10 @@ MmioTransport::WriteResult MmioTransport::write_config(uint64_t offset,
             const std::lock_guard lock(mutex_);
             --config_writes_;
         }
-        if (active_) device_->config_write(offset, std::span(copy).first(size));
+        if (!active_) return;
+        device_->config_write(offset, std::span(copy).first(size));
+        const std::lock_guard lock(mutex_);
+        registers_.config_written(device_->config());
     });
     return WriteResult::done;
 }
@@ -246,6 +249,7 @@ void MmioTransport::finish_reset() {
         const std::lock_guard lock(mutex_);
         started_ = false;
         registers_.reset();
+        registers_.config_written(device_->config());
         reset_pending_.store(false, std::memory_order_release);
     }
     if (on_reset_done_) on_reset_done_();

@@ -89,6 +89,7 @@ TEST_CASE("run's options fill the configuration", "[cli]") {
                                    "--grace",
                                    "3",
                                    "--no-entropy",
+                                   "--no-balloon",
                                    "--no-pvpanic",
                                    "--no-acpi"});
     REQUIRE(config);
@@ -104,6 +105,7 @@ TEST_CASE("run's options fill the configuration", "[cli]") {
     CHECK(config->console.kind == ConsoleKind::off);
     CHECK(config->grace_seconds == 3);
     CHECK_FALSE(config->entropy);
+    CHECK_FALSE(config->balloon);
     CHECK_FALSE(config->pvpanic);
     CHECK_FALSE(config->acpi);
 }

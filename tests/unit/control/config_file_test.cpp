@@ -25,7 +25,7 @@ TEST_CASE("a config file sets every field", "[control]") {
             {"tap": "tap1", "mac": "52:54:00:00:00:01", "mtu": 9000}
         ],
         "cpus": 4, "memory": "1G", "console": "file:/log",
-        "entropy": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
+        "entropy": false, "balloon": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
     })");
     REQUIRE(config);
     CHECK(config->name == "web");
@@ -48,6 +48,7 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->console.kind == ConsoleKind::file);
     CHECK(config->console.path == "/log");
     CHECK_FALSE(config->entropy);
+    CHECK_FALSE(config->balloon);
     CHECK_FALSE(config->pvpanic);
     CHECK_FALSE(config->acpi);
     CHECK(config->grace_seconds == 0);

@@ -81,20 +81,20 @@ TEST_CASE("validate checks paths", "[control]") {
 }
 
 TEST_CASE("validate limits the devices to what the machine has room for", "[control]") {
-    const std::vector<DiskConfig> seventeen(17, DiskConfig{.path = "a"});
+    const std::vector<DiskConfig> sixteen(16, DiskConfig{.path = "a"});
     const std::vector<DiskConfig> eighteen(18, DiskConfig{.path = "a"});
     const std::vector<DiskConfig> nineteen(19, DiskConfig{.path = "a"});
-    CHECK(error_of([&](auto& c) { c.disks = seventeen; }).empty());
+    CHECK(error_of([&](auto& c) { c.disks = sixteen; }).empty());
     CHECK(error_of([&](auto& c) { c.disks = eighteen; }) ==
-          "disks: 18 are too many, at most 17 are possible beside the other devices");
-    const auto without_entropy = [&](auto& disks) {
+          "disks: 18 are too many, at most 16 are possible beside the other devices");
+    const auto without_others = [&](auto& disks) {
         return error_of([&](auto& c) {
             c.disks = disks;
-            c.entropy = false;
+            c.entropy = c.balloon = false;
         });
     };
-    CHECK(without_entropy(eighteen).empty());
-    CHECK(without_entropy(nineteen) == "disks: 19 are too many, at most 18 are possible");
+    CHECK(without_others(eighteen).empty());
+    CHECK(without_others(nineteen) == "disks: 19 are too many, at most 18 are possible");
     const auto with_nics = [&](size_t disks, size_t nics) {
         return error_of([&](auto& c) {
             c.disks.assign(disks, {.path = "a"});
@@ -102,9 +102,9 @@ TEST_CASE("validate limits the devices to what the machine has room for", "[cont
                 c.nics.push_back({.tap = fmt::format("tap{}", i)});
         });
     };
-    CHECK(with_nics(9, 8).empty());
-    CHECK(with_nics(10, 8) ==
-          "disks: 10 are too many, at most 9 are possible beside the other devices");
+    CHECK(with_nics(8, 8).empty());
+    CHECK(with_nics(9, 8) ==
+          "disks: 9 are too many, at most 8 are possible beside the other devices");
     CHECK(with_nics(0, 9) == "net: 9 network devices are too many, at most 8 are possible");
 }
 

@@ -29,7 +29,8 @@ def variants(monitor):
     quiet = "" if monitor.name == kinds.Mote.name else "8250.nr_uarts=0"
     found = [("", quiet, False, ()), ("console", "console=ttyS0", True, ())]
     if monitor.name == kinds.Mote.name:
-        found += [("entropy", quiet, False, ("--entropy",)), ("no pvpanic", quiet, False, ("--no-pvpanic",))]
+        found += [("entropy", quiet, False, ("--entropy",)), ("balloon", quiet, False, ("--balloon",)),
+                  ("no pvpanic", quiet, False, ("--no-pvpanic",))]
     return found
 
 

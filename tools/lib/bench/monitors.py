@@ -38,11 +38,13 @@ class Mote(Monitor):
     def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, extra=()):
         args = [self.program, "run", "--kernel", str(kernel), "--cmdline", cmdline, "--mem", f"{mem_mib}M"]
         args += ["--console", "tty" if console else "off"]
-        if "--entropy" not in extra:
-            args += ["--no-entropy"]
+        # Devices that are there by default are left out, unless they are what is measured.
+        for device in ("entropy", "balloon"):
+            if f"--{device}" not in extra:
+                args += [f"--no-{device}"]
         if disk:
             args += ["--disk", str(disk)]
-        return args + [word for word in extra if word != "--entropy"]
+        return args + [word for word in extra if word not in ("--entropy", "--balloon")]
 
     def is_vcpu(self, thread_name):
         return thread_name.startswith("vcpu")
