@@ -2,8 +2,8 @@
 //   bare.mode=   read | write | flush | verify | fill | journal | zeroes | discard | id | info
 //   bare.disk=N  bare.bs=BYTES  bare.depth=N  bare.ops=N  bare.warmup=N  bare.order=seq|rand
 //   bare.start=SECTOR  bare.span=BYTES (the part of the disk used)  bare.seed=N (of the data
-//   pattern) bare.event_idx=0|1  bare.indirect=0|1  bare.irq=0|1  bare.linger=CYCLES (spin before
-//   the end)
+//   pattern) bare.event_idx=0|1  bare.indirect=0|1  bare.flush=0|1 (the feature)  bare.irq=0|1
+//   bare.linger=CYCLES (spin before the end)
 // Prints `begin`, then one line `result key=value ...`; times are in cycles of the time stamp
 // counter.
 //
@@ -235,6 +235,7 @@ static void measure(void) {
 void bare_main(void) {
     uint64_t wanted =
         VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_RO | VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES;
+    if (!cmdline_number("bare.flush", 1)) wanted &= ~VIRTIO_BLK_F_FLUSH;
     if (cmdline_number("bare.event_idx", 1)) wanted |= VIRTIO_F_EVENT_IDX;
     if (cmdline_number("bare.indirect", 0)) wanted |= VIRTIO_F_INDIRECT_DESC;
     const char* problem = block_open(&block, (unsigned)cmdline_number("bare.disk", 0), wanted);

@@ -76,6 +76,7 @@ Result<OpenedDisk> open_disk(std::string_view id, const DiskConfig& config) {
         .resource = {.id = std::string(id),
                      .file = std::move(file.fd),
                      .size_bytes = size - size % kSectorSize,
+                     .block_device = is_device,
                      .read_only = config.read_only,
                      .cache = config.cache},
         .identity = {.device = is_device ? file.status.st_rdev : file.status.st_dev,

@@ -17,6 +17,7 @@ struct DiskResource {
     std::string id;  ///< "disk0", ...: names it in messages, and is the guest's serial number
     UniqueFd file;   ///< locked against a second writer while open
     uint64_t size_bytes = 0;
+    bool block_device = false;
     bool read_only = false;
     CacheMode cache = CacheMode::writeback;
 };

@@ -37,7 +37,10 @@ AfterExit Machine::Parts::handle(Vcpu& vcpu, const Exit& exit) {
                 platform_->mmio().read(exit.address, exit.data);
             return run_on();
         case Exit::Kind::mmio_write: {
-            if (!window_.contains({exit.address})) return run_on();
+            if (!window_.contains({exit.address})) {
+                platform_->mmio().write(exit.address, exit.data);
+                return run_on();
+            }
             const MmioTransport* resetting = window_.write({exit.address}, exit.data);
             if (resetting == nullptr) return run_on();
             return {.next = AfterExit::Next::wait,

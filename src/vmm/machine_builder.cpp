@@ -70,11 +70,13 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
         TRY(add_device(parts, std::move(balloon)));
     }
     for (DiskResource& disk : disks) {
-        auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
-                                              .file = std::move(disk.file),
-                                              .size_bytes = disk.size_bytes,
-                                              .read_only = disk.read_only,
-                                              .cache = block_cache(disk.cache)}));
+        auto block = TRY(BlockDevice::create(
+            {.id = std::move(disk.id),
+             .file = std::move(disk.file),
+             .kind = disk.block_device ? DiskFile::Kind::block_device : DiskFile::Kind::file,
+             .size_bytes = disk.size_bytes,
+             .read_only = disk.read_only,
+             .cache = block_cache(disk.cache)}));
         TRY(add_device(parts, std::move(block)));
     }
     for (NicResource& nic : nics) {
@@ -117,6 +119,7 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     VirtioWindow window = TRY(VirtioWindow::create());
     GuestMemory memory = TRY(GuestMemory::create(ram_regions(config.memory_bytes)));
     TRY(map_memory(kvm, vm, window, memory));
+    TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 
     auto parts =

@@ -34,6 +34,9 @@ struct PlatformInput {
 /// The legacy devices and the way into the guest of one architecture; src/vmm/ARCH/ has it.
 class Platform {
   public:
+    /// What KVM is to know of a VM with its memory, before interrupt controllers and vCPUs.
+    /// Errors: KVM's.
+    static Result<> prepare(const Vm& vm);
     /// Errors: what the host could not give.
     static Result<std::unique_ptr<Platform>> create(const PlatformInput& input);
     Platform() = default;

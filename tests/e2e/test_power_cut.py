@@ -24,7 +24,7 @@ MOUNT = "modprobe virtio_blk && modprobe ext4 && mkdir /run/disk && mount /dev/v
 WRITE = MOUNT + (
     "truncate -s 64M /run/disk/image && sync && "
     "exec {mote} run --kernel {bare}/block --no-acpi --no-entropy --mem 64M --disk /run/disk/image,cache={cache} "
-    "--cmdline 'bare.mode=journal bare.exit=acpi' </dev/null")
+    "--cmdline 'bare.mode=journal bare.flush={flush} bare.exit=acpi' </dev/null")
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def cut(lab):
         time.sleep(0.05)
 
 
-def write_until_cut(mote, disk, cache):
-    """The last block whose flush was acknowledged."""
-    script = WRITE.format(mote=mote, bare=mote.parent / "guest" / "bare", cache=cache)
+def write_until_cut(mote, disk, cache, flush=1):
+    """The last block whose flush was acknowledged; without FLUSH agreed on: whose write was."""
+    script = WRITE.format(mote=mote, bare=mote.parent / "guest" / "bare", cache=cache, flush=flush)
     lab = subprocess.Popen([ROOT / "tools" / "lab", "--disk", disk, "--timeout", str(LIMIT), "sh", "-c", script],
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # fmt: skip
     try:
@@ -88,6 +88,12 @@ def content_after_cut(disk, blocks):
 
 def test_acknowledged_flushes_survive(mote, disk):
     blocks = write_until_cut(mote, disk, "writeback") + 1
+    assert content_after_cut(disk, blocks) == pattern(0, blocks * 4096)
+
+
+def test_a_driver_without_flush_gets_write_through(mote, disk):
+    """Virtio 1.2, 5.2.6.2: where FLUSH is not negotiated, a completed write is a safe one."""
+    blocks = write_until_cut(mote, disk, "writeback", flush=0) + 1
     assert content_after_cut(disk, blocks) == pattern(0, blocks * 4096)
 
 

@@ -44,8 +44,9 @@ BlockDevice::BlockDevice(BlockConfig config)
     : id_(std::move(config.id)),
       cache_(config.cache),
       features_(offered_features(config)),
-      disk_(std::move(config.file), config.cache == BlockCache::direct, config.engine,
-            kQueueSizes[0], [this](uint16_t tag, int result) { on_disk_result(tag, result); }) {
+      disk_(DiskFile(std::move(config.file), config.kind, config.cache == BlockCache::direct),
+            config.engine, kQueueSizes[0],
+            [this](uint16_t tag, int result) { on_disk_result(tag, result); }) {
     limits_ = {.sectors = config.size_bytes / disk_.block_size() * disk_.block_size() / kSectorSize,
                .read_only = config.read_only,
                .max_ranges = kMaxRanges,
@@ -75,6 +76,8 @@ Result<> BlockDevice::activate(const Activation& activation) {
     queue_ = activation.queues[0];
     interrupt_ = &activation.interrupt;
     loop_ = &activation.loop;
+    // 5.2.6.2: a driver that does not take FLUSH knows no cache: what it has written is safe.
+    write_through_ = (features_ & kBlockFlush) != 0 && (activation.features & kBlockFlush) == 0;
     if (queue_ != nullptr) slots_.resize(queue_->size());
     disk_.attach(*loop_, [this] { on_disk_ready(); });
     return {};
@@ -163,8 +166,10 @@ void BlockDevice::begin_disk(Slot& slot, uint16_t tag, const DiskRequest& reques
     slot.data_written = request.op == DiskOp::read ? static_cast<uint32_t>(request.length) : 0;
     const bool needless = cache_ == BlockCache::unsafe || limits_.read_only;
     if (request.op == DiskOp::flush && needless) return finish(slot, kBlockOk, 0);
+    DiskRequest wanted = request;
+    wanted.durable = write_through_ && request.op != DiskOp::read;
     // A flush covers the writes completed before it: those are in the file when it starts.
-    if (const auto result = disk_.start(tag, request)) on_disk_result(tag, *result);
+    if (const auto result = disk_.start(tag, wanted)) on_disk_result(tag, *result);
 }
 
 void BlockDevice::answer_id(Slot& slot) {

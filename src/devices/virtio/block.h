@@ -27,6 +27,7 @@ enum class BlockCache : uint8_t {
 struct BlockConfig {
     std::string id;  ///< names the device in messages; its first 20 bytes are the serial number
     UniqueFd file;   ///< opened read-write, unless read_only
+    DiskFile::Kind kind = DiskFile::Kind::file;
     uint64_t size_bytes = 0;  ///< an incomplete last block is left out
     bool read_only = false;
     BlockCache cache = BlockCache::writeback;
@@ -88,6 +89,7 @@ class BlockDevice final : public VirtioDevice {
     const std::string id_;
     const BlockCache cache_;
     const uint64_t features_;
+    bool write_through_ = false;
     Disk disk_;
     BlockLimits limits_;
     virtio::BlockConfigSpace space_{};

@@ -18,15 +18,16 @@ namespace {
 /// Copying more than this on the worker's thread would let its other devices wait too long.
 constexpr uint64_t kMaxInline = uint64_t{1} << 20U;
 
+constexpr std::chrono::milliseconds kRetryAfter{1};
+
 bool ring_can(DiskOp op) {
     return op == DiskOp::read || op == DiskOp::write || op == DiskOp::flush;
 }
 
 }  // namespace
 
-Disk::Disk(UniqueFd file, bool direct, DiskEngineChoice choice, uint16_t depth,
-           OnComplete completed)
-    : file_(std::move(file), direct),
+Disk::Disk(DiskFile file, DiskEngineChoice choice, uint16_t depth, OnComplete completed)
+    : file_(std::move(file)),
       choice_(choice),
       depth_(depth),
       completed_(std::move(completed)),
@@ -95,7 +96,14 @@ void Disk::watch(DiskEngine& engine) {
 }
 
 void Disk::flush() {
-    if (ring_ && !ring_->flush()) loop_->post([this] { wake_(); });
+    if (!ring_ || ring_->flush() || retrying_) return;
+    // The host has no memory for it: again in a while.
+    retrying_ = true;
+    loop_->post([this] {
+        std::this_thread::sleep_for(kRetryAfter);
+        retrying_ = false;
+        wake_();
+    });
 }
 
 bool Disk::ready() const {

@@ -28,9 +28,9 @@ class Disk {
     /// Result: 0 or a negative errno.
     using OnComplete = std::function<void(uint16_t tag, int result)>;
 
-    /// `direct`: the file was opened with O_DIRECT. At most `depth` requests are in flight, with
-    /// tags below it. `completed` is called by reap(); `wake`, on `loop`, where reap() has work.
-    Disk(UniqueFd file, bool direct, DiskEngineChoice choice, uint16_t depth, OnComplete completed);
+    /// At most `depth` requests are in flight, with tags below it. `completed` is called by reap();
+    /// `wake`, on `loop`, where reap() has work.
+    Disk(DiskFile file, DiskEngineChoice choice, uint16_t depth, OnComplete completed);
     /// Waits for what is in flight, without completing it.
     ~Disk();
     Disk(const Disk&) = delete;
@@ -72,6 +72,7 @@ class Disk {
     EventLoop* loop_ = nullptr;
     std::function<void()> wake_;
     bool ring_failed_ = false;
+    bool retrying_ = false;
     unsigned in_flight_ = 0;
     std::vector<DiskRequest> requests_;  ///< by tag, of those in flight
     std::vector<Failure> failures_;      ///< that no engine could take on

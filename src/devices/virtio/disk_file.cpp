@@ -25,21 +25,37 @@ constexpr uint64_t kBounceSize = uint64_t{256} << 10U;
 constexpr size_t kBounceAlignment = 4096;
 constexpr uint64_t kZeroesSize = uint64_t{64} << 10U;
 
-/// What O_DIRECT transfers of this file have to be multiples of.
-uint32_t direct_block_size(int fd) {
-    struct statx info{};
-    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
-        (info.stx_mask & STATX_DIOALIGN) != 0 && std::has_single_bit(info.stx_dio_offset_align))
-        return std::clamp(info.stx_dio_offset_align, kSectorSize, kMaxBlockSize);
+/// What a block device is addressed in.
+uint32_t logical_block_size(int fd) {
     int logical = 0;
     if (::ioctl(fd, BLKSSZGET, &logical) == 0 && logical == static_cast<int>(kMaxBlockSize))
         return kMaxBlockSize;
     return kSectorSize;
 }
 
+/// What O_DIRECT transfers of this file have to be multiples of.
+uint32_t direct_block_size(int fd) {
+    struct statx info{};
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
+        (info.stx_mask & STATX_DIOALIGN) != 0 && std::has_single_bit(info.stx_dio_offset_align))
+        return std::clamp(info.stx_dio_offset_align, kSectorSize, kMaxBlockSize);
+    return logical_block_size(fd);
+}
+
+uint32_t block_size_of(int fd, DiskFile::Kind kind, bool direct) {
+    if (direct) return direct_block_size(fd);
+    // Through the page cache all sizes can be read and written, but not discarded or zeroed.
+    return kind == DiskFile::Kind::block_device ? logical_block_size(fd) : kSectorSize;
+}
+
 /// True for what says "not like this", where another way may work.
 bool unsupported(int code) {
     return code == EOPNOTSUPP || code == ENOSYS || code == ENOTTY || code == ENODEV;
+}
+
+/// The same of fallocate(2), which says EINVAL for ranges that a block device cannot do.
+bool cannot_allocate(int code) {
+    return code == EINVAL || unsupported(code);
 }
 
 int fallocate_range(int fd, int mode, const DiskRange& range) {
@@ -69,10 +85,10 @@ void for_part(std::span<const iovec> buffers, uint64_t skip, uint64_t size, Copy
 
 }  // namespace
 
-DiskFile::DiskFile(UniqueFd file, bool direct)
+DiskFile::DiskFile(UniqueFd file, Kind kind, bool direct)
     : file_(std::move(file)),
       direct_(direct),
-      block_size_(direct ? direct_block_size(file_.get()) : kSectorSize),
+      block_size_(block_size_of(file_.get(), kind, direct)),
       // With O_DIRECT even a transfer that "does not wait" waits for the disk.
       now_reads_(!direct),
       now_writes_(!direct) {}
@@ -83,7 +99,7 @@ std::optional<int> DiskFile::try_now(const DiskRequest& request) {
     const auto offset = static_cast<off_t>(request.offset);
     if (request.op == DiskOp::read && now_reads_)
         done = ::preadv2(fd(), request.buffers.data(), count, offset, RWF_NOWAIT);
-    else if (request.op == DiskOp::write && now_writes_)
+    else if (request.op == DiskOp::write && now_writes_ && !request.durable)
         done = ::pwritev2(fd(), request.buffers.data(), count, offset, RWF_NOWAIT);
     else
         return std::nullopt;
@@ -96,12 +112,21 @@ std::optional<int> DiskFile::try_now(const DiskRequest& request) {
 }
 
 int DiskFile::run(const DiskRequest& request) const {
+    const int result = run_volatile(request);
+    return result == 0 && request.durable ? sync() : result;
+}
+
+int DiskFile::sync() const {
+    return ::fdatasync(fd()) == 0 ? 0 : -errno;
+}
+
+int DiskFile::run_volatile(const DiskRequest& request) const {
     switch (request.op) {
         case DiskOp::read:
         case DiskOp::write:
             return transfer(request);
         case DiskOp::flush:
-            return ::fdatasync(fd()) == 0 ? 0 : -errno;
+            return sync();
         case DiskOp::discard:
         case DiskOp::write_zeroes:
             break;
@@ -180,17 +205,17 @@ int DiskFile::transfer_bounced(const DiskRequest& request) const {
 int DiskFile::discard(const DiskRange& range) const {
     if (range.length == 0) return 0;
     const int result = fallocate_range(fd(), FALLOC_FL_PUNCH_HOLE, range);
-    return unsupported(-result) ? 0 : result;
+    return cannot_allocate(-result) ? 0 : result;
 }
 
 int DiskFile::zero(const DiskRange& range) const {
     if (range.length == 0) return 0;
     if (range.unmap) {
         const int result = fallocate_range(fd(), FALLOC_FL_PUNCH_HOLE, range);
-        if (!unsupported(-result)) return result;
+        if (!cannot_allocate(-result)) return result;
     }
     const int result = fallocate_range(fd(), FALLOC_FL_ZERO_RANGE, range);
-    if (!unsupported(-result)) return result;
+    if (!cannot_allocate(-result)) return result;
     alignas(kBounceAlignment) static std::array<std::byte, kZeroesSize> zeroes{};
     for (uint64_t done = 0; done < range.length;) {
         const uint64_t here = std::min(kZeroesSize, range.length - done);

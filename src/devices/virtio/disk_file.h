@@ -12,11 +12,14 @@ namespace mote {
 /// Results are 0 or a negative errno.
 class DiskFile {
   public:
+    enum class Kind : uint8_t { file, block_device };
+
     /// `direct`: the file was opened with O_DIRECT.
-    DiskFile(UniqueFd file, bool direct);
+    DiskFile(UniqueFd file, Kind kind, bool direct);
 
     [[nodiscard]] int fd() const { return file_.get(); }
-    /// The smallest unit that can be read and written, in bytes: 512, or what O_DIRECT demands.
+    /// The smallest unit that can be read and written, in bytes: 512, or what a block device or
+    /// O_DIRECT demands.
     [[nodiscard]] uint32_t block_size() const { return block_size_; }
 
     /// The result, where reading or writing needs no waiting (the page cache has it), or nothing.
@@ -28,6 +31,8 @@ class DiskFile {
     [[nodiscard]] int run(const DiskRequest& request) const;
 
   private:
+    [[nodiscard]] int run_volatile(const DiskRequest& request) const;
+    [[nodiscard]] int sync() const;
     [[nodiscard]] int transfer(const DiskRequest& request) const;
     [[nodiscard]] int transfer_bounced(const DiskRequest& request) const;
     [[nodiscard]] int transfer_bytes(bool write, std::byte* data, uint64_t size,

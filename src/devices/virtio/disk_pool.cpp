@@ -1,7 +1,5 @@
 #include "devices/virtio/disk_pool.h"
 
-#include <system_error>
-
 namespace mote {
 
 Result<std::unique_ptr<DiskPool>> DiskPool::create(const DiskFile& file) {
@@ -15,8 +13,7 @@ DiskPool::~DiskPool() {
         stopping_ = true;
     }
     jobs_changed_.notify_all();
-    for (std::thread& thread : threads_)
-        thread.join();
+    threads_.clear();
 }
 
 void DiskPool::submit(uint16_t tag, const DiskRequest& request) {
@@ -26,16 +23,14 @@ void DiskPool::submit(uint16_t tag, const DiskRequest& request) {
         jobs_changed_.notify_one();
         return;
     }
-    try {
-        threads_.emplace_back([this] { work(); });
-    } catch (const std::system_error& error) {
-        // The threads there are serve it later; without any, it fails.
-        if (!threads_.empty()) return;
-        jobs_.pop_back();
-        done_.push_back({tag, -error.code().value()});
-        any_done_.store(true, std::memory_order_release);
-        event_.signal();
-    }
+    if (threads_.emplace_back().start("disk-io", [this] { work(); })) return;
+    threads_.pop_back();
+    // The threads there are serve it later; without any, it fails.
+    if (!threads_.empty()) return;
+    jobs_.pop_back();
+    done_.push_back({tag, -EAGAIN});
+    any_done_.store(true, std::memory_order_release);
+    event_.signal();
 }
 
 void DiskPool::work() {

@@ -6,11 +6,11 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "base/event_fd.h"
 #include "base/result.h"
+#include "base/small_thread.h"
 #include "devices/virtio/disk_engine.h"
 #include "devices/virtio/disk_file.h"
 
@@ -54,7 +54,7 @@ class DiskPool final : public DiskEngine {
     std::atomic<bool> any_done_ = false;
     size_t idle_ = 0;
     bool stopping_ = false;
-    std::vector<std::thread> threads_;
+    std::deque<SmallThread> threads_;
 };
 
 }  // namespace mote

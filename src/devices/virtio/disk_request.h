@@ -24,6 +24,7 @@ struct DiskRequest {
     uint64_t length = 0;                ///< bytes; read and write: of all buffers
     std::span<const iovec> buffers;     ///< read and write
     std::span<const DiskRange> ranges;  ///< discard and write_zeroes
+    bool durable = false;               ///< what it writes is to survive a power cut once complete
 };
 
 }  // namespace mote

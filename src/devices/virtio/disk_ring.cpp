@@ -19,6 +19,15 @@ uint64_t user_data(uint16_t tag, uint64_t expected) {
     return expected << kTagBits | tag;
 }
 
+/// What a completion with `result` comes to. Only what another way can do better is tried again:
+/// the kernel reports a failed writeback once, and a second sync would say that all is well.
+int outcome(int result, uint64_t expected) {
+    if (result >= 0) return static_cast<uint64_t>(result) == expected ? 0 : DiskRing::kTakeOver;
+    const bool elsewhere =
+        result == -EAGAIN || result == -EINTR || result == -EINVAL || result == -EOPNOTSUPP;
+    return elsewhere ? DiskRing::kTakeOver : result;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DiskRing>> DiskRing::create(const DiskFile& file, uint16_t depth) {
@@ -71,7 +80,8 @@ void DiskRing::submit(uint16_t tag, const DiskRequest& request) {
             ::io_uring_prep_readv(entry, 0, request.buffers.data(), count, request.offset);
             break;
         case DiskOp::write:
-            ::io_uring_prep_writev(entry, 0, request.buffers.data(), count, request.offset);
+            ::io_uring_prep_writev2(entry, 0, request.buffers.data(), count, request.offset,
+                                    request.durable ? RWF_DSYNC : 0);
             break;
         case DiskOp::flush:
             ::io_uring_prep_fsync(entry, 0, IORING_FSYNC_DATASYNC);
@@ -112,8 +122,7 @@ void DiskRing::reap(const std::function<void(uint16_t tag, int result)>& complet
         const int result = entry->res;
         ::io_uring_cqe_seen(&ring_, entry);
         --in_flight_;
-        const bool whole = result >= 0 && static_cast<uint64_t>(result) == expected;
-        completed(tag, whole ? 0 : kTakeOver);
+        completed(tag, outcome(result, expected));
     }
 }
 

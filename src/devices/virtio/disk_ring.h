@@ -14,7 +14,7 @@ namespace mote {
 
 /// A ring that can do nothing but read, write and sync one registered file (seccomp does not see
 /// what a ring does). It takes reads, writes and flushes; a result of kTakeOver means that the
-/// request is to be done by DiskFile::run().
+/// request is to be done, from its beginning, by DiskFile::run().
 class DiskRing final : public DiskEngine {
   public:
     static constexpr int kTakeOver = 1;

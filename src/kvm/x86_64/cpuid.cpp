@@ -22,7 +22,9 @@ constexpr uint32_t kTscFrequency = 0x15;
 constexpr uint32_t kTopologyV2 = 0x1F;
 constexpr uint32_t kHypervisor = 0x4000'0000;
 constexpr uint32_t kHypervisorTiming = 0x4000'0010;
+constexpr uint32_t kAmdFeatures = 0x8000'0001;
 constexpr uint32_t kAmdSizes = 0x8000'0008;
+constexpr uint32_t kAmdSvm = 0x8000'000A;
 constexpr uint32_t kAmdCaches = 0x8000'001D;
 constexpr uint32_t kAmdTopology = 0x8000'001E;
 
@@ -34,8 +36,12 @@ constexpr uint32_t kEcxTscDeadline = bit(24);
 constexpr uint32_t kEcxHypervisor = bit(31);
 constexpr uint32_t kEcxX2apic = bit(21);
 constexpr uint32_t kEcxPdcm = bit(15);
+constexpr uint32_t kEcxVmx = bit(5);
+constexpr uint32_t kEcxSvm = bit(2);  // of kAmdFeatures
 constexpr uint32_t kEdxHyperThreading = bit(28);
 constexpr uint32_t kEaxArat = bit(2);
+
+constexpr uint32_t kApicBusKhz = 1'000'000;  // of KVM's local APIC
 
 constexpr uint32_t kLevelThread = 1;
 constexpr uint32_t kLevelCore = 2;
@@ -95,6 +101,8 @@ void fit_entry(kvm_cpuid_entry2& entry, uint32_t cpus) {
         case kFeatures:
             entry.ecx |= kEcxTscDeadline | kEcxHypervisor | kEcxX2apic;
             entry.ecx &= ~kEcxPdcm;  // goes with the performance counters
+            // Virtualization inside the guest would open KVM's code for it to a stranger.
+            entry.ecx &= ~kEcxVmx;
             set_bits(entry.ebx, 16, 8, std::bit_ceil(cpus));
             if (cpus > 1) entry.edx |= kEdxHyperThreading;
             break;
@@ -110,6 +118,9 @@ void fit_entry(kvm_cpuid_entry2& entry, uint32_t cpus) {
             break;
         case kPerformanceMonitoring:
             entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
+            break;
+        case kAmdFeatures:
+            entry.ecx &= ~kEcxSvm;
             break;
         case kAmdSizes:
             set_bits(entry.ecx, 0, 8, cpus - 1);
@@ -128,17 +139,20 @@ void add_timing(std::vector<kvm_cpuid_entry2>& entries, uint32_t tsc_khz) {
     kvm_cpuid_entry2 timing{};
     timing.function = kHypervisorTiming;
     timing.eax = tsc_khz;
-    timing.ebx = 1'000'000;  // the local APIC's bus runs at 1 GHz under KVM
+    timing.ebx = kApicBusKhz;
     entries.push_back(timing);
     for (kvm_cpuid_entry2& entry : entries)
         if (entry.function == kHypervisor) entry.eax = std::max(entry.eax, kHypervisorTiming);
     if (!is_intel_like(entries)) return;
     drop(entries, kTscFrequency);
+    // For kernels without kvm-clock, as the machine has no other clock to measure by. They take the
+    // crystal for the local APIC's bus, so it is that one; Linux multiplies in 32 bits of kHz,
+    // which leaves whole MHz for the ratio.
     kvm_cpuid_entry2 frequency{};
     frequency.function = kTscFrequency;
-    frequency.eax = 1;
-    frequency.ebx = 1000;
-    frequency.ecx = tsc_khz;  // the crystal: khz * 1000 Hz / 1000 * 1 / 1
+    frequency.eax = 1000;
+    frequency.ebx = (tsc_khz + 500) / 1000;
+    frequency.ecx = kApicBusKhz * 1000;
     entries.push_back(frequency);
 }
 
@@ -148,6 +162,7 @@ Cpuid Cpuid::from_supported(std::vector<kvm_cpuid_entry2> supported, uint32_t cp
                             uint32_t tsc_khz) {
     for (kvm_cpuid_entry2& entry : supported)
         fit_entry(entry, cpus);
+    drop(supported, kAmdSvm);
     add_topology(supported, kTopology, cpus);
     if (is_intel_like(supported)) add_topology(supported, kTopologyV2, cpus);
     add_timing(supported, tsc_khz);

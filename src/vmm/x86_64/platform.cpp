@@ -1,11 +1,14 @@
 // The x86_64 machine: COM1, the ACPI registers and pvpanic. No i8042 and no PIT.
 #include "vmm/platform.h"
 
+#include <sys/ioctl.h>
+
 #include "boot/boot.h"
 #include "boot/cmdline.h"
 #include "boot/x86_64/cpu_start.h"
 #include "devices/acpi_registers.h"
 #include "devices/pvpanic.h"
+#include "kvm/kvm_api.h"
 #include "memory/layout.h"
 #include "memory/x86_64/layout.h"
 #include "vmm/x86_64/com1.h"
@@ -99,6 +102,14 @@ Result<> X86Platform::load(const GuestMemory& memory, const Resources& resources
 }
 
 }  // namespace
+
+// Intel CPUs without "unrestricted guest" run real mode, where application processors start, as a
+// virtual 8086 task, which needs a TSS.
+Result<> Platform::prepare(const Vm& vm) {
+    if (::ioctl(vm.fd(), KVM_SET_TSS_ADDR, layout::kKvmTss.value) != 0)
+        return fail_errno("KVM: cannot set the address of the TSS");
+    return {};
+}
 
 Result<std::unique_ptr<Platform>> Platform::create(const PlatformInput& input) {
     auto platform = std::make_unique<X86Platform>(input, TRY(EventFd::create()));

@@ -89,7 +89,30 @@ TEST_CASE("Cpuid: the TSC frequency is told where it is known") {
     CHECK(entry(cpuid, 0, 0x4000'0000).eax == 0x4000'0010);
     const auto frequency = entry(cpuid, 0, 0x15);
     CHECK(uint64_t{frequency.ecx} * frequency.ebx / frequency.eax == 2'500'000'000U);
+    CHECK(frequency.ecx == 1'000'000'000U);  // Linux takes it for the local APIC's
+    // Linux's own sum, in 32 bits of kHz.
+    const Cpuid odd = Cpuid::from_supported(host(kIntel), 1, 2'599'987);
+    const auto rounded = entry(odd, 0, 0x15);
+    CHECK(rounded.ecx / 1000 * rounded.ebx / rounded.eax == 2'600'000);
     const Cpuid unknown = Cpuid::from_supported(host(kIntel), 1, 0);
     CHECK_FALSE(has(unknown, 0x4000'0010));
     CHECK_FALSE(has(unknown, 0x15));
+}
+
+TEST_CASE("Cpuid: no guest finds virtualization of its own") {
+    for (const uint32_t vendor : {kIntel, kAmd}) {
+        auto supported = host(vendor);
+        for (kvm_cpuid_entry2& leaf : supported)
+            if (leaf.function == 1 || leaf.function == 0x8000'0001) leaf.ecx = 0xFFFF'FFFF;
+        kvm_cpuid_entry2 amd{};
+        amd.function = 0x8000'0001;
+        amd.ecx = 0xFFFF'FFFF;
+        kvm_cpuid_entry2 svm{};
+        svm.function = 0x8000'000A;
+        supported.insert(supported.end(), {amd, svm});
+        const Cpuid cpuid = Cpuid::from_supported(supported, 1, 2'000'000);
+        CHECK((entry(cpuid, 0, 1).ecx & (1U << 5U)) == 0);            // VMX
+        CHECK((entry(cpuid, 0, 0x8000'0001).ecx & (1U << 2U)) == 0);  // SVM
+        CHECK_FALSE(has(cpuid, 0x8000'000A));
+    }
 }
