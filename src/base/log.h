@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
@@ -15,6 +16,17 @@ void set_log_level(LogLevel level);
 [[nodiscard]] bool log_enabled(LogLevel level);
 /// Writes `mote: warning: MESSAGE` as one write(2) to standard error. Any thread.
 void log_line(LogLevel level, std::string_view message);
+/// Writes `text` as it is, in order with the messages. Any thread.
+void log_text(std::string_view text);
+
+/// From now on a thread of the log's own does the writing, so that no other ever waits for whoever
+/// reads standard error: a full pipe, a terminal that is stopped. What finds more than 16 KiB
+/// waiting is dropped; a line in its place tells how many. The thread starts with the first
+/// message. Main thread.
+void log_without_waiting();
+/// Waits until every message is written, for at most `limit`; false where that was over first.
+/// Main thread.
+bool flush_log(std::chrono::milliseconds limit);
 
 /// Messages end in "\r\n" instead of "\n" while set: the terminal is in raw mode then. Any thread.
 void set_log_raw_terminal(bool raw);

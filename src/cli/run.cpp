@@ -26,6 +26,8 @@ using Act = EndPolicy::Act;
 
 // How long the end waits for somebody to take the rest of the guest's output.
 constexpr std::chrono::milliseconds kFlushLimit{1000};
+// And then for somebody to take mote's own last words.
+constexpr std::chrono::milliseconds kMessageLimit{1000};
 
 /// Serves signals and console until the machine has ended or somebody ended it.
 class Runner {
@@ -42,7 +44,7 @@ class Runner {
         machine_.stop();
         if (console_ != nullptr) console_->finish(kFlushLimit);
         const bool says_something = !by_itself || end.kind != EndKind::power_off;
-        if (says_something && console_ != nullptr && console_->leaves_line_open()) print_text("\n");
+        if (says_something && console_ != nullptr && console_->leaves_line_open()) log_text("\n");
         if (by_itself) {
             status_ = status_of(end.kind);
             report(end);
@@ -181,20 +183,15 @@ Result<ValidMachineConfig> checked_config(const RunOptions& options) {
     return validate(std::move(config));
 }
 
-}  // namespace
-
-ExitStatus run_command(const RunOptions& options) {
-    const auto config = checked_config(options);
-    if (!config) return failed(ExitStatus::bad_input, config.error());
-    auto resources = open_resources(*config);
-    if (!resources) return failed(ExitStatus::bad_input, resources.error());
-    const auto signals = take_signals();
-    if (!signals) return failed(ExitStatus::host_failure, signals.error());
-    const auto made = Console::create((*config)->console);
+/// What comes once signals are blocked. Its messages wait for nobody: no signal but SIGKILL could
+/// end a wait.
+ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
+                       const UniqueFd& signals) {
+    const auto made = Console::create(config->console);
     if (!made) return failed(ExitStatus::host_failure, made.error());
     Console* const console = made->get();
 
-    auto machine = Machine::create(*config, *std::move(resources),
+    auto machine = Machine::create(config, std::move(resources),
                                    console != nullptr ? console->output() : nullptr);
     if (!machine) return failed(status_of(machine.error()), machine.error());
     if (console != nullptr) {
@@ -212,9 +209,25 @@ ExitStatus run_command(const RunOptions& options) {
         const auto reading = console->start_input(*input);
         if (!reading) print_error(reading.error().message);
     }
-    Runner runner(**machine, console, *signals, std::chrono::seconds((*config)->grace_seconds));
+    Runner runner(**machine, console, signals, std::chrono::seconds(config->grace_seconds));
     const ExitStatus status = runner.run();
+    flush_log(kMessageLimit);
     ::_exit(static_cast<int>(status));
+}
+
+}  // namespace
+
+ExitStatus run_command(const RunOptions& options) {
+    const auto config = checked_config(options);
+    if (!config) return failed(ExitStatus::bad_input, config.error());
+    auto resources = open_resources(*config);
+    if (!resources) return failed(ExitStatus::bad_input, resources.error());
+    const auto signals = take_signals();
+    if (!signals) return failed(ExitStatus::host_failure, signals.error());
+    log_without_waiting();
+    const ExitStatus status = run_machine(*config, *std::move(resources), *signals);
+    flush_log(kMessageLimit);
+    return status;
 }
 
 }  // namespace mote

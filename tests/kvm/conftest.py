@@ -1,5 +1,6 @@
 """KVM tests: the real mote binary runs bare guests (guest/bare) on this machine's /dev/kvm."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,14 +32,28 @@ def bare(mote):
 
 @pytest.fixture
 def guest(launch, bare):
-    """guest(NAME, words, *options): runs a bare guest; `words` go to its command line."""
+    """guest(NAME, words, *options): runs a bare guest; `words` go to its command line; `errors` as in Launcher.run."""
 
-    def run(name, words="", *options, terminal=False):
+    def run(name, words="", *options, terminal=False, errors=None):
         start = launch.run_on_terminal if terminal else launch.run
         return start("--kernel", bare(name), "--cmdline", f"bare.exit=acpi {words}", "--no-acpi", "--no-entropy",
-                     "--no-balloon", "--mem", "64M", *options)  # fmt: skip
+                     "--no-balloon", "--mem", "64M", *options, errors=errors)  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def full_pipe():
+    """The writing end of a pipe that takes no byte more and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.fixture

@@ -173,3 +173,10 @@ def test_a_hostile_driver_does_not_flood_the_log(guest, disk):
     machine = guest("hostile", "", "--disk", disk())
     assert machine.wait(180) == 0
     assert machine.messages.count("\n") < 200
+
+
+def test_a_hostile_driver_with_standard_error_full(guest, disk, full_pipe):
+    """Messages that nobody takes hold up neither a vCPU nor the devices' worker."""
+    machine = guest("hostile", "", "--disk", disk(), errors=full_pipe)
+    assert machine.wait(180) == 0
+    assert machine.result() == {"cases": "46", "lost": "0"}

@@ -1,6 +1,7 @@
 """How a machine starts and ends, and what status tells it."""
 
 import os
+import select
 import signal
 import time
 
@@ -68,6 +69,39 @@ def test_sigquit_ends_at_once(guest):
     machine.expect(b"spinning\n")
     machine.send_signal(signal.SIGQUIT)
     assert machine.wait(10) == 245
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGTERM]])
+def test_ends_with_standard_error_full(guest, full_pipe, signals):
+    """Nobody reads what mote says: it ends all the same."""
+    machine = guest("spin", "", "--grace", 100, errors=full_pipe)
+    machine.expect(b"spinning\n")
+    for number in signals:
+        machine.send_signal(number)
+        time.sleep(0.2)
+    assert machine.wait(10) == 245
+
+
+def test_a_failed_start_ends_with_standard_error_full(launch, tmp_path, full_pipe):
+    """The same where the machine cannot even be made."""
+    kernel = tmp_path / "noise"
+    kernel.write_bytes(b"noise" * 4096)
+    machine = launch.run("--kernel", kernel, errors=full_pipe)
+    time.sleep(1)
+    machine.send_signal(signal.SIGTERM)
+    assert machine.wait(10) == 240
+
+
+def test_ends_on_a_terminal_that_nobody_reads(guest):
+    """The guest has filled the terminal, which is standard error too."""
+    machine = guest("serial", "bare.mode=flood bare.bytes=1G", terminal=True, errors="terminal")
+    deadline = time.monotonic() + 30
+    while select.select([], [machine.terminal], [], 0)[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    machine.send_signal(signal.SIGQUIT)
+    assert machine.wait_unread(10) == 245
 
 
 def test_no_thread_is_left_spinning(guest):

@@ -123,28 +123,30 @@ class Launcher:
         return [str(self.mote), "run", *map(str, arguments)]
 
     @staticmethod
-    def _popen(command, log, **streams):
-        with open(log, "wb") as errors:
+    def _popen(command, log, errors=None, **streams):
+        with open(log, "wb") as file:
+            errors = file if errors is None else errors
             return subprocess.Popen(command, stderr=errors, start_new_session=True, **streams)
 
-    def run(self, *arguments):
-        """`mote run ARGUMENTS` with pipes as standard input and output."""
+    def run(self, *arguments, errors=None):
+        """`mote run ARGUMENTS` with pipes as standard input and output. `errors`: another standard error than a file."""
         log = self._log()
-        process = self._popen(self.command(*arguments), log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = self._popen(self.command(*arguments), log, errors, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         reader, writer = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
         process.stdout.close()
         process.stdin.close()
         return self._keep(Machine(process, reader, writer, log))
 
-    def run_on_terminal(self, *arguments, rows=24, columns=80):
-        """The same on a terminal of its own; the master side stays open for settings to be looked at."""
-        return self._on_terminal(self.command(*arguments), rows, columns)
+    def run_on_terminal(self, *arguments, rows=24, columns=80, errors=None):
+        """The same on a terminal of its own; the slave's side stays open for settings to be looked at. `errors`:
+        "terminal" puts standard error there too."""
+        return self._on_terminal(self.command(*arguments), rows, columns, errors)
 
     def shell_on_terminal(self):
         """An interactive bash, with job control, on a terminal of its own."""
         return self._on_terminal(["bash", "--norc", "--noprofile", "-i"], 24, 200)
 
-    def _on_terminal(self, command, rows, columns):
+    def _on_terminal(self, command, rows, columns, errors=None):
         log = self._log()
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -154,7 +156,8 @@ class Launcher:
         def become_foreground():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        process = self._popen(command, log, stdin=slave, stdout=slave, preexec_fn=become_foreground)
+        errors = slave if errors == "terminal" else errors
+        process = self._popen(command, log, errors, stdin=slave, stdout=slave, preexec_fn=become_foreground)
         machine = self._keep(Machine(process, master, master, log))
         machine.terminal = slave
         machine.terminal_settings = settings  # those that mote must give back

@@ -1,7 +1,10 @@
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <string>
@@ -81,6 +84,53 @@ TEST_CASE("log: a raw terminal gets a carriage return") {
     const std::string text = capture.finish();
     mote::set_log_raw_terminal(false);
     CHECK(text == "mote: error: a\r\n");
+}
+
+namespace {
+
+constexpr int kFloodOfMessages = 1000;
+
+/// In a process of its own, as there is no way back: logs into a full pipe, says so, and waits for
+/// its reader. The status is 0 if each wait ended as it should.
+[[noreturn]] void flood(int standard_error, int done) {
+    ::dup2(standard_error, STDERR_FILENO);
+    ::close(standard_error);
+    mote::log_without_waiting();
+    for (int i = 0; i < kFloodOfMessages; ++i)
+        log_message(LogLevel::warning, "message number {:040}", i);
+    const bool early = mote::flush_log(std::chrono::milliseconds(50));
+    const bool told = ::write(done, "x", 1) == 1;
+    const bool late = mote::flush_log(std::chrono::seconds(10));
+    ::_exit(!early && told && late ? 0 : 1);
+}
+
+}  // namespace
+
+TEST_CASE("log: a reader that does not read holds up nobody, and is told what it lost") {
+    std::array<int, 2> messages{};
+    std::array<int, 2> done{};
+    REQUIRE(::pipe(messages.data()) == 0);
+    REQUIRE(::pipe(done.data()) == 0);
+    REQUIRE(::fcntl(messages[1], F_SETPIPE_SZ, 4096) == 4096);
+    const pid_t child = ::fork();
+    if (child == 0) flood(messages[1], done[1]);
+    ::close(messages[1]);
+    ::close(done[1]);
+    char byte = 0;
+    CHECK(::read(done[0], &byte, 1) == 1);  // nothing is read before all is logged
+    std::string text;
+    std::array<char, 4096> part{};
+    for (ssize_t got = 0; (got = ::read(messages[0], part.data(), part.size())) > 0;)
+        text.append(part.data(), static_cast<size_t>(got));
+    int status = -1;
+    CHECK(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    ::close(messages[0]);
+    ::close(done[0]);
+    const auto lines = std::ranges::count(text, '\n');
+    CHECK(lines > 100);
+    CHECK(text.ends_with(
+        fmt::format("mote: warning: {} messages lost\n", kFloodOfMessages - (lines - 1))));
 }
 
 TEST_CASE("LogLimiter: a burst passes, the rest of the period does not") {
