@@ -1,4 +1,4 @@
-// CoalescedRing: port writes that KVM kept for us instead of exiting with each.
+// CoalescedRing: port and register writes that KVM kept for us instead of exiting with each.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,8 @@ class CoalescedRing {
     explicit CoalescedRing(std::span<std::byte> page)
         : ring_(reinterpret_cast<kvm_coalesced_mmio_ring*>(page.data())) {}
 
-    /// Takes the oldest write: `take(port, bytes)` for each. Returns how many there were.
+    /// Takes the oldest write: `take(is_port, address, bytes)` for each. Returns how many
+    /// there were.
     template <class Take>
     size_t drain(Take&& take) {
         size_t taken = 0;
@@ -25,7 +26,7 @@ class CoalescedRing {
         while (first < kCapacity && first != __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE)) {
             const kvm_coalesced_mmio entry = ring_->coalesced_mmio[first];
             const size_t size = entry.len < sizeof entry.data ? entry.len : sizeof entry.data;
-            take(entry.phys_addr, std::as_bytes(std::span(entry.data, size)));
+            take(entry.pio != 0, entry.phys_addr, std::as_bytes(std::span(entry.data, size)));
             first = (first + 1) % kCapacity;
             __atomic_store_n(&ring_->first, first, __ATOMIC_RELEASE);
             ++taken;

@@ -58,6 +58,15 @@ Result<> Vm::add_doorbell(const Doorbell& doorbell) const {
     return {};
 }
 
+Result<> Vm::coalesce_writes(GuestAddress address, uint32_t size) const {
+    kvm_coalesced_mmio_zone zone{};
+    zone.addr = address.value;
+    zone.size = size;
+    if (::ioctl(fd_.get(), KVM_REGISTER_COALESCED_MMIO, &zone) != 0)
+        return fail_errno("KVM: cannot coalesce writes at {:#x}", address.value);
+    return {};
+}
+
 Result<> Vm::coalesce_port(uint16_t port, bool on) const {
     kvm_coalesced_mmio_zone zone{};
     zone.addr = port;

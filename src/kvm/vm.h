@@ -46,6 +46,10 @@ class Vm {
     /// (KVM API 4.116, KVM_CAP_COALESCED_PIO).
     Result<> coalesce_port(uint16_t port, bool on) const;
 
+    /// From now on writes that lie in [address, address + size) land in the coalesced ring instead
+    /// of exiting (KVM API 4.116). For registers whose writes only count at a later one that exits.
+    Result<> coalesce_writes(GuestAddress address, uint32_t size) const;
+
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
   private:

@@ -41,6 +41,7 @@ AfterExit Machine::Parts::handle(Vcpu& vcpu, const Exit& exit) {
                 platform_->mmio().write(exit.address, exit.data);
                 return run_on();
             }
+            writes_->drain();
             const MmioTransport* resetting = window_.write({exit.address}, exit.data);
             if (resetting == nullptr) return run_on();
             return {.next = AfterExit::Next::wait,
@@ -129,7 +130,7 @@ Result<> Machine::pause(std::chrono::milliseconds limit) {
         resume();
         return paused;
     }
-    parts_->platform_->drain();
+    parts_->writes_->drain();
     return {};
 }
 
@@ -168,7 +169,7 @@ void Machine::stop() {
     for (const auto& transport : parts_->window_.transports())
         if (const auto paused = transport->pause(kStopLimit); !paused)
             log_message(LogLevel::warning, "{}", paused.error().message);
-    parts_->platform_->drain();
+    parts_->writes_->drain();
 }
 
 }  // namespace mote

@@ -36,7 +36,6 @@ Result<> create_vcpus(Machine::Parts& parts, uint32_t count) {
 }
 
 std::optional<std::span<std::byte>> coalesced_ring_page(Machine::Parts& parts) {
-    if (parts.kvm_.check_extension(KVM_CAP_COALESCED_PIO) == 0) return std::nullopt;
     const int page = parts.kvm_.check_extension(KVM_CAP_COALESCED_MMIO);
     if (page <= 0) return std::nullopt;
     return parts.vcpus_.front().vcpu().page(static_cast<size_t>(page));
@@ -59,7 +58,7 @@ Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device)
     auto transport = TRY(MmioTransport::create(std::move(device), parts.memory_, *parts.loop_,
                                                parts.window_.next_page(), std::move(line)));
     transport->on_reset_done([&parts] { parts.wake_vcpus(); });
-    return parts.window_.add(parts.vm_, std::move(transport));
+    return parts.window_.add(parts.vm_, std::move(transport), parts.writes_->possible());
 }
 
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
@@ -126,13 +125,20 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
         std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(window), std::move(vm),
                                 TRY(EventFd::create()), TRY(EventLoop::create()));
     TRY(create_vcpus(*parts, config.cpus));
+    parts->writes_.emplace(coalesced_ring_page(*parts));
+    parts->writes_->to_mmio([&window = parts->window_](uint64_t address, auto bytes) {
+        window.write({address}, bytes);
+    });
+    const bool coalesce_ports =
+        parts->writes_->possible() && parts->kvm_.check_extension(KVM_CAP_COALESCED_PIO) != 0;
     parts->platform_ = TRY(Platform::create({.kvm = parts->kvm_,
                                              .vm = parts->vm_,
                                              .worker = *parts->loop_,
                                              .events = *parts,
                                              .config = config,
                                              .output = output,
-                                             .ring_page = coalesced_ring_page(*parts)}));
+                                             .writes = *parts->writes_,
+                                             .coalesce_ports = coalesce_ports}));
     TRY(add_devices(*parts, config, std::move(resources.disks), std::move(resources.nics)));
 
     std::vector<Vcpu*> vcpus;

@@ -13,6 +13,7 @@
 #include "kvm/kvm.h"
 #include "kvm/vm.h"
 #include "memory/guest_memory.h"
+#include "vmm/coalesced_writes.h"
 #include "vmm/machine.h"
 #include "vmm/platform.h"
 #include "vmm/vcpu_thread.h"
@@ -56,6 +57,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     std::mutex end_mutex_;
     std::optional<MachineEnd> end_;
     std::atomic<bool> finished_ = false;
+    std::optional<CoalescedWrites> writes_;  ///< its ring lies in vCPU 0's mapping
     std::unique_ptr<Platform> platform_;
     std::unique_ptr<WorkerThread> worker_;
     std::deque<VcpuThread> vcpus_;

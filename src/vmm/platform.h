@@ -17,6 +17,7 @@
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "memory/guest_memory.h"
+#include "vmm/coalesced_writes.h"
 
 namespace mote {
 
@@ -27,8 +28,9 @@ struct PlatformInput {
     EventLoop& worker;
     MachineEvents& events;
     const MachineConfig& config;
-    SerialOutput* output;                           ///< null leaves the serial port out
-    std::optional<std::span<std::byte>> ring_page;  ///< of coalesced writes, where KVM has them
+    SerialOutput* output;     ///< null leaves the serial port out
+    CoalescedWrites& writes;  ///< for what KVM keeps of a guest's writes
+    bool coalesce_ports;      ///< KVM can keep port writes
 };
 
 /// The legacy devices and the way into the guest of one architecture; src/vmm/ARCH/ has it.
@@ -56,8 +58,6 @@ class Platform {
     virtual void press_power_button() = 0;
     /// Null where there is no serial port.
     virtual SerialInput* serial_input() = 0;
-    /// Hands over serial output that is still on its way. Any thread.
-    virtual void drain() = 0;
 };
 
 }  // namespace mote

@@ -23,7 +23,7 @@ std::span<std::byte, kVirtioPageSize> VirtioWindow::next_page() const {
     return pages_.bytes().subspan(offset).first<kVirtioPageSize>();
 }
 
-Result<> VirtioWindow::add(const Vm& vm, std::unique_ptr<MmioTransport> transport) {
+Result<> VirtioWindow::add(const Vm& vm, std::unique_ptr<MmioTransport> transport, bool coalesce) {
     const size_t index = transports_.size();
     if (index >= place_.max_devices)
         return fail("{}: no room: a machine has at most {} virtio devices", transport->name(),
@@ -35,6 +35,9 @@ Result<> VirtioWindow::add(const Vm& vm, std::unique_ptr<MmioTransport> transpor
                              .length = bell.length,
                              .value = bell.value,
                              .fd = bell.fd}));
+    if (coalesce)
+        for (const auto& part : MmioTransport::kDeferredWrites)
+            TRY(vm.coalesce_writes({base + part.offset}, part.size));
     transports_.push_back(std::move(transport));
     return {};
 }

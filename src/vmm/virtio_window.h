@@ -29,8 +29,9 @@ class VirtioWindow {
 
     /// The page of the device that is added next.
     [[nodiscard]] std::span<std::byte, kVirtioPageSize> next_page() const;
-    /// Adds a device made for next_page(), with its doorbells and its interrupt.
-    Result<> add(const Vm& vm, std::unique_ptr<MmioTransport> transport);
+    /// Adds a device made for next_page(), with its doorbells and its interrupt. `coalesce`: KVM
+    /// keeps writes that can wait; they are drained before another write is handed to write().
+    Result<> add(const Vm& vm, std::unique_ptr<MmioTransport> transport, bool coalesce);
 
     [[nodiscard]] bool contains(GuestAddress address) const;
     void read(GuestAddress address, std::span<std::byte> data) const;

@@ -10,6 +10,7 @@
 // driver may reuse the memory of its rings right after the write).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -39,6 +40,16 @@ class MmioTransport final : private VirtioInterrupt {
         uint64_t value;   ///< the write has to match
         int fd;           ///< eventfd, the transport's
     };
+
+    /// Registers whose writes show nothing by themselves: a kernel may keep them, if it hands them
+    /// over, in their order, before the next write that is not one of these.
+    struct DeferredWrites {
+        uint64_t offset;  ///< in the device's page
+        uint32_t size;
+    };
+    /// What the driver accepts; a queue's size; its addresses (virtio 1.2, 4.2.2).
+    static constexpr std::array<DeferredWrites, 3> kDeferredWrites{
+        {{mmio::kDriverFeatures, 8}, {mmio::kQueueNum, 4}, {mmio::kQueueDescLow, 0x28}}};
 
     enum class WriteResult : uint8_t {
         done,

@@ -25,41 +25,31 @@ void set_period(int timer, long milliseconds) {
 }  // namespace
 
 Result<std::unique_ptr<Com1>> Com1::create(const Vm& vm, EventLoop& worker, SerialOutput& output,
-                                           std::optional<std::span<std::byte>> ring_page) {
+                                           CoalescedWrites& writes, bool coalesce) {
     EventFd line = TRY(EventFd::create());
     UniqueFd timer;
-    if (ring_page) {
+    if (coalesce) {
         timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
         if (!timer.valid()) return fail_errno("COM1: cannot create a timer");
     }
-    auto com1 = std::unique_ptr<Com1>(new Com1(vm, output, std::move(line), std::move(timer)));
+    auto com1 =
+        std::unique_ptr<Com1>(new Com1(vm, output, writes, std::move(line), std::move(timer)));
     TRY(vm.add_interrupt(com1->serial_.line(), layout::kCom1Gsi));
-    if (!ring_page) return com1;
-    com1->ring_.emplace(*ring_page);
+    if (!coalesce) return com1;
+    writes.to_ports([self = com1.get()](uint64_t /*port*/, std::span<const std::byte> bytes) {
+        self->serial_.sent(bytes);
+    });
     TRY(worker.add(com1->timer_.get(), EPOLLIN,
                    [self = com1.get()](uint32_t) { self->on_timer(); }));
     return com1;
-}
-
-size_t Com1::drain_locked() {
-    if (!ring_) return 0;
-    return ring_->drain(
-        [&](uint64_t /*port*/, std::span<const std::byte> bytes) { serial_.sent(bytes); });
-}
-
-void Com1::drain() {
-    const std::lock_guard lock(mutex_);
-    drain_locked();
 }
 
 void Com1::set_coalescing(bool on) {
     if (const auto done = vm_.coalesce_port(layout::kCom1Port, on); !done) {
         log_message(LogLevel::warning, "COM1: {}; its output exits byte by byte",
                     done.error().message);
-        drain_locked();
-        ring_.reset();
+        can_coalesce_ = coalescing_ = false;
         set_period(timer_.get(), 0);
-        coalescing_ = false;
         return;
     }
     coalescing_ = on;
@@ -69,31 +59,34 @@ void Com1::set_coalescing(bool on) {
 }
 
 void Com1::count_exit() {
-    if (ring_ && !coalescing_ && ++sent_by_exit_ >= kExitsBeforeCoalescing) set_coalescing(true);
+    if (can_coalesce_ && !coalescing_ && ++sent_by_exit_ >= kExitsBeforeCoalescing)
+        set_coalescing(true);
 }
 
 void Com1::read(uint64_t offset, std::span<std::byte> data) {
-    const std::lock_guard lock(mutex_);
-    drain_locked();
+    writes_.drain();
     serial_.read(offset, data);
 }
 
 void Com1::write(uint64_t offset, std::span<const std::byte> data) {
-    const std::lock_guard lock(mutex_);
-    drain_locked();
+    writes_.drain();
     serial_.write(offset, data);
+    const std::lock_guard lock(mutex_);
     if (offset == kTransmitOffset) count_exit();
 }
 
 void Com1::on_timer() {
     uint64_t expirations = 0;
     [[maybe_unused]] const auto got = ::read(timer_.get(), &expirations, sizeof expirations);
-    const std::lock_guard lock(mutex_);
-    if (!coalescing_) return;
-    idle_ticks_ = drain_locked() != 0 ? 0 : idle_ticks_ + 1;
-    if (idle_ticks_ < kIdleTicksBeforeStop) return;
-    set_coalescing(false);
-    drain_locked();
+    const size_t drained = writes_.drain();
+    {
+        const std::lock_guard lock(mutex_);
+        if (!coalescing_) return;
+        idle_ticks_ = drained != 0 ? 0 : idle_ticks_ + 1;
+        if (idle_ticks_ < kIdleTicksBeforeStop) return;
+        set_coalescing(false);
+    }
+    writes_.drain();
 }
 
 }  // namespace mote

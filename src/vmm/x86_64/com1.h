@@ -4,13 +4,12 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 
 #include "base/event_loop.h"
 #include "base/unique_fd.h"
 #include "devices/serial.h"
-#include "kvm/coalesced_ring.h"
 #include "kvm/vm.h"
+#include "vmm/coalesced_writes.h"
 
 namespace mote {
 
@@ -23,32 +22,34 @@ class Com1 final : public IoHandler {
   public:
     static constexpr long kDrainPeriodMs = 10;
 
-    /// `output` outlives it; `ring_page` is the coalesced ring's, where KVM has
-    /// one. Errors: EMFILE, ENOMEM, or KVM refusing the interrupt.
+    /// `output` and `writes` outlive it; `coalesce`: KVM can keep port writes
+    /// for `writes`. Errors: EMFILE, ENOMEM, or KVM refusing the interrupt.
     static Result<std::unique_ptr<Com1>> create(const Vm& vm, EventLoop& worker,
-                                                SerialOutput& output,
-                                                std::optional<std::span<std::byte>> ring_page);
+                                                SerialOutput& output, CoalescedWrites& writes,
+                                                bool coalesce);
 
     void read(uint64_t offset, std::span<std::byte> data) override;
     void write(uint64_t offset, std::span<const std::byte> data) override;
 
-    /// Hands over what is still in the ring. Any thread.
-    void drain();
     [[nodiscard]] Serial& serial() { return serial_; }
 
   private:
-    Com1(const Vm& vm, SerialOutput& output, EventFd line, UniqueFd timer)
-        : vm_(vm), serial_(output, std::move(line)), timer_(std::move(timer)) {}
-    size_t drain_locked();
+    Com1(const Vm& vm, SerialOutput& output, CoalescedWrites& writes, EventFd line, UniqueFd timer)
+        : vm_(vm),
+          serial_(output, std::move(line)),
+          writes_(writes),
+          timer_(std::move(timer)),
+          can_coalesce_(timer_.valid()) {}
     void count_exit();
     void set_coalescing(bool on);
     void on_timer();
 
     const Vm& vm_;
     Serial serial_;
+    CoalescedWrites& writes_;
     UniqueFd timer_;
     std::mutex mutex_;
-    std::optional<CoalescedRing> ring_;
+    bool can_coalesce_;
     bool coalescing_ = false;
     unsigned sent_by_exit_ = 0;
     unsigned idle_ticks_ = 0;

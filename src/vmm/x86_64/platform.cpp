@@ -31,9 +31,6 @@ class X86Platform final : public Platform {
     [[nodiscard]] const Bus& mmio() const override { return mmio_; }
     void press_power_button() override { events_device_.raise(GenericEventDevice::kPowerButton); }
     SerialInput* serial_input() override { return com1_ ? &com1_->serial() : nullptr; }
-    void drain() override {
-        if (com1_) com1_->drain();
-    }
 
   private:
     [[nodiscard]] std::string command_line() const;
@@ -67,7 +64,8 @@ Result<> X86Platform::add_devices(const PlatformInput& input) {
     ports_.place(layout::kPcResetPort, 1, pc_reset_);
     if (config_.pvpanic) ports_.place(layout::kPvpanicPort, 1, pvpanic_);
     if (input.output == nullptr) return {};
-    com1_ = TRY(Com1::create(input.vm, input.worker, *input.output, input.ring_page));
+    com1_ = TRY(
+        Com1::create(input.vm, input.worker, *input.output, input.writes, input.coalesce_ports));
     ports_.place(layout::kCom1Port, kCom1Ports, *com1_);
     return {};
 }
