@@ -55,8 +55,9 @@ void add_run_options(CLI::App& run, RunOptions& options) {
                    "raw image or block device; may be repeated (a comma in PATH is written twice)")
         ->type_name("PATH[,ro][,cache=writeback|unsafe|direct]")
         ->allow_extra_args(false);
-    run.add_option("--net", options.nics, "a network device on a TAP of the host; may be repeated")
-        ->type_name("tap=NAME[,mac=MAC][,mtu=N]")
+    run.add_option("--net", options.nics,
+                   "a network device, on a TAP of the host or by passt; may be repeated")
+        ->type_name("tap=NAME|user[,mac=MAC][,mtu=N]")
         ->allow_extra_args(false);
     text("--cpus", options.cpus, "N", "1 to 32; default 1");
     text("--mem", options.memory, "SIZE", "memory, like 512M or 5G; default 256M");

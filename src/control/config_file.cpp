@@ -120,8 +120,9 @@ constexpr std::array<Key<DiskConfig>, 3> kDiskKeys{{
     {"cache", set_field<&DiskConfig::cache, take_cache>},
 }};
 
-constexpr std::array<Key<NicConfig>, 3> kNicKeys{{
+constexpr std::array<Key<NicConfig>, 4> kNicKeys{{
     {"tap", set_field<&NicConfig::tap, take_string>},
+    {"user", set_field<&NicConfig::user, take_bool>},
     {"mac", set_field<&NicConfig::mac, take_mac>},
     {"mtu", set_field<&NicConfig::mtu, take_mtu>},
 }};

@@ -25,7 +25,8 @@ struct DiskConfig {
 using MacAddress = std::array<uint8_t, 6>;
 
 struct NicConfig {
-    std::string tap;                ///< the name of a TAP device of the host's
+    std::string tap;    ///< the name of a TAP device of the host's, or empty with `user`
+    bool user = false;  ///< user-mode networking, by passt
     std::optional<MacAddress> mac;  ///< none: the guest takes one by chance
     std::optional<uint32_t> mtu;    ///< none: the guest's default
 };

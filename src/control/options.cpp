@@ -121,16 +121,20 @@ Result<NicConfig> parse_nic(std::string_view text) {
     for (const std::string_view part : parts) {
         if (part.starts_with("tap=")) {
             nic.tap = part.substr(4);
+        } else if (part == "user") {
+            nic.user = true;
         } else if (part.starts_with("mac=")) {
             nic.mac = TRY(parse_mac(part.substr(4)));
         } else if (part.starts_with("mtu=")) {
             nic.mtu = TRY(parse_number(part.substr(4)));
         } else {
-            return fail("'{}' has the unknown part '{}'; known are tap=NAME, mac=MAC and mtu=N",
-                        text, part);
+            return fail(
+                "'{}' has the unknown part '{}'; known are tap=NAME, user, mac=MAC and mtu=N", text,
+                part);
         }
     }
-    if (nic.tap.empty()) return fail("'{}' names no TAP; give tap=NAME[,mac=MAC][,mtu=N]", text);
+    if (nic.tap.empty() && !nic.user)
+        return fail("'{}' names no TAP; give tap=NAME, or user, and then [,mac=MAC][,mtu=N]", text);
     return nic;
 }
 

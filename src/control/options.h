@@ -26,7 +26,7 @@ Result<DiskConfig> parse_disk(std::string_view text);
 /// Six pairs of hexadecimal digits with colons between them.
 Result<MacAddress> parse_mac(std::string_view text);
 
-/// `tap=NAME[,mac=MAC][,mtu=N]`.
+/// `tap=NAME[,mac=MAC][,mtu=N]`, or `user` in place of the TAP.
 Result<NicConfig> parse_nic(std::string_view text);
 
 /// `tty`, `off`, `file:PATH` or `unix:PATH`.

@@ -8,6 +8,7 @@
 #include "control/disk_file.h"
 #include "control/open_file.h"
 #include "control/options.h"
+#include "control/passt.h"
 #include "control/tap_file.h"
 
 namespace mote {
@@ -54,10 +55,13 @@ Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& conf
 Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs) {
     std::vector<NicResource> nics;
     for (const NicConfig& config : configs) {
-        NicResource nic{
-            .id = fmt::format("net{}", nics.size()), .tap = {}, .mac = config.mac, .mtu = {}};
-        nic.tap = TRY(open_tap(nic.id, config.tap));
+        NicResource nic{.id = fmt::format("net{}", nics.size()),
+                        .fd = {},
+                        .user = config.user,
+                        .mac = config.mac,
+                        .mtu = {}};
         if (config.mtu) nic.mtu = static_cast<uint16_t>(*config.mtu);
+        nic.fd = TRY(nic.user ? start_passt(nic.id, nic.mtu) : open_tap(nic.id, config.tap));
         nics.push_back(std::move(nic));
     }
     return nics;

@@ -23,8 +23,9 @@ struct DiskResource {
 };
 
 struct NicResource {
-    std::string id;  ///< "net0", ...: names it in messages
-    UniqueFd tap;    ///< attached to a TAP device, with a virtio header
+    std::string id;     ///< "net0", ...: names it in messages
+    UniqueFd fd;        ///< attached to a TAP device, with a virtio header; or passt's socket
+    bool user = false;  ///< `fd` is passt's
     std::optional<MacAddress> mac;
     std::optional<uint16_t> mtu;
 };

@@ -84,14 +84,16 @@ Result<> check_nic(size_t index, const MachineConfig& config) {
     const auto is_wrong = [](char c) {
         return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == ':' || c == '%';
     };
-    if (nic.tap.empty() || nic.tap.size() > kMaxInterfaceName ||
+    if (nic.user && !nic.tap.empty())
+        return fail("net{}: user networking has no TAP ({}); give one of the two", index, nic.tap);
+    if ((!nic.user && nic.tap.empty()) || nic.tap.size() > kMaxInterfaceName ||
         std::ranges::any_of(nic.tap, is_wrong))
         return fail(
             "net{}: '{}' is no name of a network device; give that of a TAP, of 1 to {} "
             "characters",
             index, nic.tap, kMaxInterfaceName);
     for (size_t i = 0; i < index; ++i)
-        if (config.nics[i].tap == nic.tap)
+        if (!nic.user && config.nics[i].tap == nic.tap)
             return fail("net{}: the TAP {} is that of net{} already; give another", index, nic.tap,
                         i);
     if (nic.mac && (nic.mac->front() & 1U) != 0)

@@ -6,6 +6,7 @@
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/tap.h"
+#include "devices/virtio/user_net.h"
 #include "kvm/kvm_api.h"
 #include "memory/layout.h"
 #include "vmm/machine_parts.h"
@@ -61,6 +62,11 @@ Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device)
     return parts.window_.add(parts.vm_, std::move(transport), parts.writes_->possible());
 }
 
+Result<std::unique_ptr<NetBackend>> create_backend(UniqueFd fd, bool user) {
+    if (user) return std::make_unique<UserNet>(std::move(fd));
+    return TRY(Tap::create(std::move(fd)));
+}
+
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
                      std::vector<DiskResource> disks, std::vector<NicResource> nics) {
     if (config.balloon) {
@@ -79,10 +85,10 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
         TRY(add_device(parts, std::move(block)));
     }
     for (NicResource& nic : nics) {
-        auto tap = Tap::create(std::move(nic.tap));
-        if (!tap) return fail("{}: {}", nic.id, tap.error().message);
+        auto backend = create_backend(std::move(nic.fd), nic.user);
+        if (!backend) return fail("{}: {}", nic.id, backend.error().message);
         TRY(add_device(parts, std::make_unique<NetDevice>(NetConfig{.id = std::move(nic.id),
-                                                                    .backend = *std::move(tap),
+                                                                    .backend = *std::move(backend),
                                                                     .mac = nic.mac,
                                                                     .mtu = nic.mtu})));
     }

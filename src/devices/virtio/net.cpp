@@ -42,9 +42,11 @@ bool NetDevice::Turn::over() const {
 }
 
 NetDevice::NetDevice(NetConfig config)
-    : id_(std::move(config.id)), backend_(std::move(config.backend)), filter_(config.filter) {
-    features_ = kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kNetMergeable |
-                backend_->offloads();
+    : id_(std::move(config.id)),
+      backend_(std::move(config.backend)),
+      filter_(config.filter),
+      features_(kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kNetMergeable |
+                backend_->offloads()) {
     if (config.mac) {
         features_ |= kNetMac;
         space_.mac = *config.mac;
@@ -126,7 +128,9 @@ void NetDevice::lose_backend() {
     if (std::exchange(watched_, false)) loop_->remove(backend_->fd());
     readable_ = full_ = false;
     log_message(LogLevel::warning,
-                "{}: the host's end is gone (was the TAP deleted?); the guest's link is dead", id_);
+                "{}: the host's end is gone: the TAP was deleted, or passt has ended; the guest's "
+                "link is dead",
+                id_);
 }
 
 void NetDevice::note(std::string_view what, ssize_t result) {
@@ -251,6 +255,7 @@ bool NetDevice::send_turn() {
     for (;;) {
         const bool more = send_available(turn);
         publish_sent();
+        if (!full_ && !gone_ && !backend_->flush()) wait_for_room();
         // With notifications off: room at the host's end is what wakes us.
         if (full_) return false;
         if (filter_ != nullptr && receive_turn()) serve_again(kNetReceive);
@@ -294,8 +299,7 @@ NetDevice::Step NetDevice::send_frame() {
     const ssize_t done = backend_->send(chain.readable_parts());
     if (done >= 0) return finish(counters_.sent);
     if (done == -EAGAIN) {
-        // Changing the watch also looks whether there is room by now: no edge is missed.
-        full_ = loop_->modify(backend_->fd(), EPOLLIN | EPOLLOUT | EPOLLET).has_value();
+        wait_for_room();
         if (full_) return Step::blocked;
     } else if (done == NetBackend::kGone) {
         lose_backend();
@@ -303,6 +307,11 @@ NetDevice::Step NetDevice::send_frame() {
         note("the host refuses a frame", done);
     }
     return finish(counters_.send_dropped);
+}
+
+void NetDevice::wait_for_room() {
+    // Changing the watch also looks whether there is room by now: no edge is missed.
+    full_ = loop_->modify(backend_->fd(), EPOLLIN | EPOLLOUT | EPOLLET).has_value();
 }
 
 bool NetDevice::filter_takes(const Chain& chain) {

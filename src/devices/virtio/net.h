@@ -97,6 +97,7 @@ class NetDevice final : public VirtioDevice {
     bool send_turn();
     bool send_available(Turn& turn);
     Step send_frame();
+    void wait_for_room();
     bool filter_takes(const Chain& chain);
     void publish_sent();
 

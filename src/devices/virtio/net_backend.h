@@ -11,7 +11,7 @@
 namespace mote {
 
 /// The host's end of a network device. A frame travels behind its virtio::NetHeader, in one call
-/// each way. Worker's thread; nothing waits. Implementation: Tap.
+/// each way. Worker's thread; nothing waits. Implementations: Tap, UserNet.
 class NetBackend {
   public:
     /// What `gone` looks like: the host's end does not exist any more.
@@ -37,6 +37,9 @@ class NetBackend {
     /// Sends one frame. Returns its bytes, or a negative errno: EAGAIN where the host's end is
     /// full.
     virtual ssize_t send(std::span<const iovec> parts) = 0;
+    /// Passes on what send() has taken and could not pass on whole; false where some of it waits
+    /// for room still.
+    [[nodiscard]] virtual bool flush() { return true; }
 };
 
 }  // namespace mote

@@ -21,7 +21,7 @@ TEST_CASE("a config file sets every field", "[control]") {
             {"path": "/b,c", "read_only": true, "cache": "direct"}
         ],
         "net": [
-            {"tap": "tap0"},
+            {"tap": "tap0"}, {"user": true},
             {"tap": "tap1", "mac": "52:54:00:00:00:01", "mtu": 9000}
         ],
         "cpus": 4, "memory": "1G", "console": "file:/log",
@@ -38,11 +38,13 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->disks[1].path == "/b,c");
     CHECK(config->disks[1].read_only);
     CHECK(config->disks[1].cache == CacheMode::direct);
-    REQUIRE(config->nics.size() == 2);
+    REQUIRE(config->nics.size() == 3);
     CHECK(config->nics[0].tap == "tap0");
     CHECK_FALSE(config->nics[0].mac);
-    CHECK(config->nics[1].mac == MacAddress{0x52, 0x54, 0, 0, 0, 1});
-    CHECK(config->nics[1].mtu == 9000U);
+    CHECK_FALSE(config->nics[0].user);
+    CHECK(config->nics[1].user);
+    CHECK(config->nics[2].mac == MacAddress{0x52, 0x54, 0, 0, 0, 1});
+    CHECK(config->nics[2].mtu == 9000U);
     CHECK(config->cpus == 4);
     CHECK(config->memory_bytes == uint64_t{1} << 30U);
     CHECK(config->console.kind == ConsoleKind::file);

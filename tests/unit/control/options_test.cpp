@@ -97,6 +97,8 @@ TEST_CASE("parse_nic reads a TAP and its options", "[control]") {
     CHECK(all.tap == "web");
     CHECK(all.mac == MacAddress{0x52, 0x54, 0x00, 0xAB, 0xCD, 0xEF});
     CHECK(all.mtu == 9000U);
+    CHECK_FALSE(all.user);
+    CHECK(parse_nic("user,mtu=1500").value().user);
 }
 
 TEST_CASE("parse_nic refuses what it does not know", "[control]") {
@@ -106,7 +108,7 @@ TEST_CASE("parse_nic refuses what it does not know", "[control]") {
         CHECK_FALSE(parse_nic(text));
     }
     CHECK(parse_nic("tap=a,ip=1").error().message ==
-          "'tap=a,ip=1' has the unknown part 'ip=1'; known are tap=NAME, mac=MAC and mtu=N");
+          "'tap=a,ip=1' has the unknown part 'ip=1'; known are tap=NAME, user, mac=MAC and mtu=N");
     for (const char* text :
          {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",
           "52:54:00:12:34:g6", "52:54:00:12:34: 6", "+2:54:00:12:34:56", "-2:54:00:12:34:56"}) {

@@ -117,6 +117,9 @@ TEST_CASE("validate checks network devices", "[control]") {
     for (const char* name : {"", "1234567890123456", "a b", "a/b", "a:b", "a%d", "a\n"})
         CHECK(with({.tap = name}).find("is no name of a network device") != std::string::npos);
     CHECK(with({.tap = "tap0"}) == "net1: the TAP tap0 is that of net0 already; give another");
+    CHECK(with({.user = true}).empty());
+    CHECK(with({.tap = "t", .user = true}) ==
+          "net1: user networking has no TAP (t); give one of the two");
     CHECK(with({.tap = "t", .mac = {{0x53, 0, 0, 0, 0, 1}}}).find("is one of a group") !=
           std::string::npos);
     CHECK(with({.tap = "t", .mac = {{0, 0, 0, 0, 0, 0}}}).find("zeros") != std::string::npos);
