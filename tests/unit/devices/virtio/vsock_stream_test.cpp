@@ -63,7 +63,7 @@ TEST_CASE("vsock: much data of the host fills buffers of any size") {
     VsockDriver guest({.buffers = 32, .buffer_bytes = bytes});
     const auto [host, ports] = guest.connect_host(7, 1U << 30U);
     const std::string text = numbered(std::min<size_t>(size_t{100} * (bytes - 44), 400'000));
-    std::thread sender([&host = host, &text] { host.send(text); });
+    std::thread sender([&wire = host, &text] { wire.send(text); });
     std::string got;
     while (got.size() < text.size()) {
         const auto packet = guest.receive();
