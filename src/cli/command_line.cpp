@@ -59,6 +59,8 @@ void add_run_options(CLI::App& run, RunOptions& options) {
                    "a network device, on a TAP of the host or by passt; may be repeated")
         ->type_name("tap=NAME|user[,mac=MAC][,mtu=N]")
         ->allow_extra_args(false);
+    text("--vsock", options.vsock, "path=PATH[,cid=N][,connections=N]",
+         "sockets between guest and host, at PATH and PATH_PORT; cid default 3");
     text("--cpus", options.cpus, "N", "1 to 32; default 1");
     text("--mem", options.memory, "SIZE", "memory, like 512M or 5G; default 256M");
     text("--name", options.name, "NAME", "for people and messages; default mote");

@@ -191,6 +191,8 @@ ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
     if (!made) return failed(ExitStatus::host_failure, made.error());
     Console* const console = made->get();
 
+    // Outlives the machine; removed by its destructor, or before the end without one.
+    SocketName vsock_name = std::move(resources.vsock_name);
     auto machine = Machine::create(config, std::move(resources),
                                    console != nullptr ? console->output() : nullptr);
     if (!machine) return failed(status_of(machine.error()), machine.error());
@@ -211,6 +213,7 @@ ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
     }
     Runner runner(**machine, console, signals, std::chrono::seconds(config->grace_seconds));
     const ExitStatus status = runner.run();
+    vsock_name.remove();
     flush_log(kMessageLimit);
     ::_exit(static_cast<int>(status));
 }

@@ -49,6 +49,7 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.cmdline, "--cmdline", as_it_is, config.cmdline));
     TRY(apply_list(options.disks, "--disk", parse_disk, config.disks));
     TRY(apply_list(options.nics, "--net", parse_nic, config.nics));
+    TRY(apply(options.vsock, "--vsock", parse_vsock, config.vsock));
     TRY(apply(options.cpus, "--cpus", parse_number, config.cpus));
     TRY(apply(options.memory, "--mem", parse_size, config.memory_bytes));
     TRY(apply(options.console, "--console", parse_console, config.console));

@@ -95,16 +95,22 @@ Result<> refuse_scalar(MachineConfig& /*config*/, Value&& value) {
     return fail("must be a list of objects, not {}", type_name(value));
 }
 
+Result<> refuse_for_object(MachineConfig& /*config*/, Value&& value) {
+    return fail("must be an object, not {}", type_name(value));
+}
+
 using Config = MachineConfig;
 constexpr std::string_view kDisksKey = "disks";
 constexpr std::string_view kNicsKey = "net";
-constexpr std::array<Key<Config>, 14> kMachineKeys{{
+constexpr std::string_view kVsockKey = "vsock";
+constexpr std::array<Key<Config>, 15> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
     {"cmdline", set_field<&Config::cmdline, take_string>},
     {kDisksKey, refuse_scalar},
     {kNicsKey, refuse_scalar},
+    {kVsockKey, refuse_for_object},
     {"cpus", set_field<&Config::cpus, take_number>},
     {"memory", set_field<&Config::memory_bytes, take_size>},
     {"console", set_field<&Config::console, take_console>},
@@ -125,6 +131,12 @@ constexpr std::array<Key<NicConfig>, 4> kNicKeys{{
     {"user", set_field<&NicConfig::user, take_bool>},
     {"mac", set_field<&NicConfig::mac, take_mac>},
     {"mtu", set_field<&NicConfig::mtu, take_mtu>},
+}};
+
+constexpr std::array<Key<VsockConfig>, 3> kVsockKeys{{
+    {"cid", set_field<&VsockConfig::cid, take_number>},
+    {"path", set_field<&VsockConfig::path, take_string>},
+    {"connections", set_field<&VsockConfig::connections, take_number>},
 }};
 
 /// Which keys of one object have been seen, and which of them awaits its value.
@@ -166,7 +178,8 @@ class ObjectReader {
 };
 
 /// Receives the parser's events. Only the shapes below are followed, so depth needs no limit of
-/// its own: { ..., "disks": [ { ... }, ... ], ... }, and "net" alike.
+/// its own: { ..., "disks": [ { ... }, ... ], ... }, and "net" alike; "vsock" is an
+/// object of its own.
 class Handler {
   public:
     explicit Handler(const size_t& line) : line_(line) {}
@@ -199,21 +212,28 @@ class Handler {
             config_.nics.emplace_back();
             return true;
         }
+        if (place_ == Place::machine && machine_keys_.current() == kVsockKey) {
+            place_ = Place::vsock;
+            config_.vsock.emplace();
+            return true;
+        }
         return wrong_shape("an object");
     }
 
     bool key(std::string& name) {
         key_line_ = line_;
-        const Result<> result = place_ == Place::disk  ? disk_keys_.key(name)
-                                : place_ == Place::nic ? nic_keys_.key(name)
-                                                       : machine_keys_.key(name);
+        const Result<> result = place_ == Place::disk    ? disk_keys_.key(name)
+                                : place_ == Place::nic   ? nic_keys_.key(name)
+                                : place_ == Place::vsock ? vsock_keys_.key(name)
+                                                         : machine_keys_.key(name);
         return result ? true : refuse(full_key(name), result.error().message);
     }
 
     bool end_object() {
-        place_ = place_ == Place::disk  ? Place::disks
-                 : place_ == Place::nic ? Place::nics
-                                        : Place::outside;
+        place_ = place_ == Place::disk    ? Place::disks
+                 : place_ == Place::nic   ? Place::nics
+                 : place_ == Place::vsock ? Place::machine
+                                          : Place::outside;
         return true;
     }
 
@@ -246,7 +266,7 @@ class Handler {
     }
 
   private:
-    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic };
+    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic, vsock };
 
     bool scalar(Value value) {
         Result<> result;
@@ -263,6 +283,9 @@ class Handler {
                 break;
             case Place::nic:
                 result = nic_keys_.value(config_.nics.back(), std::move(value));
+                break;
+            case Place::vsock:
+                result = vsock_keys_.value(*config_.vsock, std::move(value));
                 break;
         }
         return result ? true : refuse(current_key(), result.error().message);
@@ -288,6 +311,7 @@ class Handler {
 
     [[nodiscard]] std::string current_key() const {
         if (place_ == Place::disk) return full_key(disk_keys_.current());
+        if (place_ == Place::vsock) return full_key(vsock_keys_.current());
         return full_key(place_ == Place::nic ? nic_keys_.current() : machine_keys_.current());
     }
 
@@ -297,6 +321,7 @@ class Handler {
             return fmt::format("{}[{}].{}", kDisksKey, config_.disks.size() - 1, name);
         if (place_ == Place::nic)
             return fmt::format("{}[{}].{}", kNicsKey, config_.nics.size() - 1, name);
+        if (place_ == Place::vsock) return fmt::format("{}.{}", kVsockKey, name);
         return std::string(name);
     }
 
@@ -308,6 +333,7 @@ class Handler {
     ObjectReader<MachineConfig, kMachineKeys.size()> machine_keys_{kMachineKeys};
     ObjectReader<DiskConfig, kDiskKeys.size()> disk_keys_{kDiskKeys};
     ObjectReader<NicConfig, kNicKeys.size()> nic_keys_{kNicKeys};
+    ObjectReader<VsockConfig, kVsockKeys.size()> vsock_keys_{kVsockKeys};
 };
 
 /// Hands the parser its characters and counts the lines it has passed.

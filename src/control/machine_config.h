@@ -31,6 +31,12 @@ struct NicConfig {
     std::optional<uint32_t> mtu;    ///< none: the guest's default
 };
 
+struct VsockConfig {
+    uint32_t cid = 3;             ///< the guest's address
+    std::string path;             ///< of the socket that clients of the host come to
+    uint32_t connections = 1023;  ///< at once
+};
+
 enum class ConsoleKind : uint8_t { tty, off, file, unix_socket };
 
 struct ConsoleConfig {
@@ -46,6 +52,7 @@ struct MachineConfig {
     std::string cmdline;  ///< appended to the default command line
     std::vector<DiskConfig> disks;
     std::vector<NicConfig> nics;
+    std::optional<VsockConfig> vsock;
     uint32_t cpus = 1;
     uint64_t memory_bytes = uint64_t{256} << 20U;
     ConsoleConfig console;

@@ -138,6 +138,26 @@ Result<NicConfig> parse_nic(std::string_view text) {
     return nic;
 }
 
+Result<VsockConfig> parse_vsock(std::string_view text) {
+    VsockConfig vsock;
+    const std::vector<std::string> parts = split_at_commas(text);
+    for (const std::string_view part : parts) {
+        if (part.starts_with("cid=")) {
+            vsock.cid = TRY(parse_number(part.substr(4)));
+        } else if (part.starts_with("path=")) {
+            vsock.path = part.substr(5);
+        } else if (part.starts_with("connections=")) {
+            vsock.connections = TRY(parse_number(part.substr(12)));
+        } else {
+            return fail(
+                "'{}' has the unknown part '{}'; known are cid=N, path=PATH and connections=N",
+                text, part);
+        }
+    }
+    if (vsock.path.empty()) return fail("'{}' names no socket; give path=PATH[,cid=N]", text);
+    return vsock;
+}
+
 Result<ConsoleConfig> parse_console(std::string_view text) {
     if (text == "tty") return ConsoleConfig{};
     if (text == "off") return ConsoleConfig{.kind = ConsoleKind::off};

@@ -29,6 +29,9 @@ Result<MacAddress> parse_mac(std::string_view text);
 /// `tap=NAME[,mac=MAC][,mtu=N]`, or `user` in place of the TAP.
 Result<NicConfig> parse_nic(std::string_view text);
 
+/// `[cid=N,]path=PATH[,connections=N]`. A comma that belongs to the path is written twice.
+Result<VsockConfig> parse_vsock(std::string_view text);
+
 /// `tty`, `off`, `file:PATH` or `unix:PATH`.
 Result<ConsoleConfig> parse_console(std::string_view text);
 

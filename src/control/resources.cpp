@@ -15,6 +15,9 @@ namespace mote {
 
 namespace {
 
+/// Open files of a machine with all its devices and vCPUs, beside the connections of its vsock.
+constexpr uint32_t kOtherFiles = 256;
+
 Result<> check_host_memory(uint64_t wanted) {
     struct sysinfo info{};
     if (::sysinfo(&info) != 0) return fail_errno("memory: cannot read how much the host has");
@@ -67,6 +70,18 @@ Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs
     return nics;
 }
 
+/// Last of all: what is refused leaves no socket behind.
+Result<> open_vsock(const VsockConfig& config, Resources& resources) {
+    TRY(allow_open_files("vsock", config.connections + kOtherFiles));
+    UnixListener listener = TRY(listen_at("vsock", config.path));
+    resources.vsock_name = std::move(listener.name);
+    resources.vsock = VsockResource{.listener = std::move(listener.socket),
+                                    .path = config.path,
+                                    .cid = config.cid,
+                                    .connections = config.connections};
+    return {};
+}
+
 }  // namespace
 
 Result<Resources> open_resources(const ValidMachineConfig& config) {
@@ -76,6 +91,7 @@ Result<Resources> open_resources(const ValidMachineConfig& config) {
     if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd));
     resources.disks = TRY(open_disks(config->disks));
     resources.nics = TRY(open_nics(config->nics));
+    if (config->vsock) TRY(open_vsock(*config->vsock, resources));
     return resources;
 }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "control/machine_config.h"
+#include "control/unix_listener.h"
 #include "control/validate.h"
 
 namespace mote {
@@ -30,18 +31,28 @@ struct NicResource {
     std::optional<uint16_t> mtu;
 };
 
+struct VsockResource {
+    UniqueFd listener;  ///< clients come here; non-blocking
+    std::string path;
+    uint32_t cid = 0;
+    uint32_t connections = 0;
+};
+
 struct Resources {
     UniqueFd kernel;
     UniqueFd initrd;  ///< invalid where there is none
     std::vector<DiskResource> disks;
     std::vector<NicResource> nics;
+    std::optional<VsockResource> vsock;
+    SocketName vsock_name;  ///< goes with it; may be kept for longer than the rest
 };
 
 /// Opens what the configuration names and checks what only the host can tell: that each file is
 /// one that fits its use, that no disk is used twice with a writer among the users, that there is
-/// memory for the guest. Nothing is created or changed. What is odd but possible (an image that
-/// looks like qcow2, an incomplete last sector) draws a warning.
-/// Errors: one line that names the thing, the reason and, where there is one, the way out.
+/// memory for the guest. Nothing is created or changed but the vsock device's socket, which goes
+/// with the result, and the limit of open files. Call before there are threads. What is odd but
+/// possible (an image that looks like qcow2, an incomplete last sector) draws a warning. Errors:
+/// one line that names the thing, the reason and, where there is one, the way out.
 Result<Resources> open_resources(const ValidMachineConfig& config);
 
 }  // namespace mote

@@ -21,6 +21,10 @@ constexpr uint32_t kMaxMtu = 65535;
 constexpr uint64_t kMinMemory = uint64_t{2} << 20U;
 constexpr uint64_t kMaxMemory = uint64_t{4} << 40U;
 constexpr uint64_t kPageSize = 4096;
+constexpr size_t kMaxPortSuffix = 11;  // "_4294967295"
+constexpr uint32_t kMinCid = 3;        // 0 to 2 are the hypervisor's, loopback and the host's
+constexpr uint32_t kMaxCid = UINT32_MAX - 1;
+constexpr uint32_t kMaxVsockConnections = 8191;
 constexpr uint32_t kMaxGraceSeconds = 3600;
 
 bool is_name_character(char c) {
@@ -71,8 +75,8 @@ Result<> check_memory(uint64_t bytes) {
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
         TRY(check_path(fmt::format("disk{}", i), config.disks[i].path, kMaxPath));
-    const size_t others =
-        (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) + config.nics.size();
+    const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
+                          (config.vsock ? 1U : 0U) + config.nics.size();
     if (config.disks.size() > kMaxDevices - others)
         return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(),
                     kMaxDevices - others, others != 0 ? " beside the other devices" : "");
@@ -118,6 +122,17 @@ Result<> check_nics(const MachineConfig& config) {
     return {};
 }
 
+Result<> check_vsock(const VsockConfig& vsock) {
+    if (vsock.cid < kMinCid || vsock.cid > kMaxCid)
+        return fail("vsock: a cid of {} is not possible; give {} to {}", vsock.cid, kMinCid,
+                    kMaxCid);
+    if (vsock.connections == 0 || vsock.connections > kMaxVsockConnections)
+        return fail("vsock: {} connections are not possible; give 1 to {}", vsock.connections,
+                    kMaxVsockConnections);
+    // Behind it come "_" and a port, for the sockets that the guest reaches.
+    return check_path("vsock", vsock.path, kMaxSocketPath - kMaxPortSuffix);
+}
+
 Result<> check_console(const ConsoleConfig& console) {
     switch (console.kind) {
         case ConsoleKind::tty:
@@ -141,6 +156,7 @@ Result<ValidMachineConfig> validate(MachineConfig config) {
     if (config.initrd) TRY(check_path("initrd", *config.initrd, kMaxPath));
     TRY(check_cmdline(config.cmdline));
     TRY(check_nics(config));
+    if (config.vsock) TRY(check_vsock(*config.vsock));
     TRY(check_disks(config));
     if (config.cpus == 0 || config.cpus > kMaxCpus)
         return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);

@@ -7,6 +7,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/tap.h"
 #include "devices/virtio/user_net.h"
+#include "devices/virtio/vsock.h"
 #include "kvm/kvm_api.h"
 #include "memory/layout.h"
 #include "vmm/machine_parts.h"
@@ -67,14 +68,22 @@ Result<std::unique_ptr<NetBackend>> create_backend(UniqueFd fd, bool user) {
     return TRY(Tap::create(std::move(fd)));
 }
 
-Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
-                     std::vector<DiskResource> disks, std::vector<NicResource> nics) {
+Result<> add_vsock(Machine::Parts& parts, VsockResource vsock) {
+    auto device = TRY(VsockDevice::create({.guest_cid = vsock.cid,
+                                           .listener = std::move(vsock.listener),
+                                           .path = std::move(vsock.path),
+                                           .max_connections = vsock.connections,
+                                           .times = {}}));
+    return add_device(parts, std::move(device));
+}
+
+Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources) {
     if (config.balloon) {
         const BalloonConfig options{.deflate_on_oom = true, .reporting = true};
         auto balloon = TRY(BalloonDevice::create(options, parts.memory_));
         TRY(add_device(parts, std::move(balloon)));
     }
-    for (DiskResource& disk : disks) {
+    for (DiskResource& disk : resources.disks) {
         auto block = TRY(BlockDevice::create(
             {.id = std::move(disk.id),
              .file = std::move(disk.file),
@@ -84,7 +93,7 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
              .cache = block_cache(disk.cache)}));
         TRY(add_device(parts, std::move(block)));
     }
-    for (NicResource& nic : nics) {
+    for (NicResource& nic : resources.nics) {
         auto backend = create_backend(std::move(nic.fd), nic.user);
         if (!backend) return fail("{}: {}", nic.id, backend.error().message);
         TRY(add_device(parts, std::make_unique<NetDevice>(NetConfig{.id = std::move(nic.id),
@@ -92,6 +101,7 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config,
                                                                     .mac = nic.mac,
                                                                     .mtu = nic.mtu})));
     }
+    if (resources.vsock) TRY(add_vsock(parts, *std::move(resources.vsock)));
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
     return {};
 }
@@ -145,7 +155,7 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
                                              .output = output,
                                              .writes = *parts->writes_,
                                              .coalesce_ports = coalesce_ports}));
-    TRY(add_devices(*parts, config, std::move(resources.disks), std::move(resources.nics)));
+    TRY(add_devices(*parts, config, resources));
 
     std::vector<Vcpu*> vcpus;
     for (VcpuThread& thread : parts->vcpus_)

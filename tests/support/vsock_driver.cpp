@@ -92,7 +92,9 @@ std::string HostSocket::line() const {
 
 bool HostSocket::ended() const {
     char byte = 0;
-    return wait_readable(fd()) && ::recv(fd(), &byte, 1, MSG_DONTWAIT) <= 0 && errno != EAGAIN;
+    if (!wait_readable(fd())) return false;
+    const ssize_t got = ::recv(fd(), &byte, 1, MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN);
 }
 
 HostSocket HostSocket::accept() const {

@@ -42,7 +42,13 @@ enum {
     kFailed = 128,
 };
 
-enum { kDeviceIdNet = 1, kDeviceIdBlock = 2, kDeviceIdEntropy = 4, kDeviceIdBalloon = 5 };
+enum {
+    kDeviceIdNet = 1,
+    kDeviceIdBlock = 2,
+    kDeviceIdEntropy = 4,
+    kDeviceIdBalloon = 5,
+    kDeviceIdVsock = 19,
+};
 
 // Feature bits every device may offer (virtio 1.3, 6).
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)

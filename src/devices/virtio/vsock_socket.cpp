@@ -101,13 +101,14 @@ HostGreeting host_greeting(int fd) {
     if (got <= 0) return {.state = got < 0 && errno == EAGAIN ? State::incomplete : State::wrong};
     const std::string_view text(bytes.data(), static_cast<size_t>(got));
     const size_t end = text.find('\n');
-    if (end == std::string_view::npos)
-        return {.state = text.size() == kMaxLine ? State::wrong : State::incomplete};
-    const auto port = parse_connect_line(text.substr(0, end));
-    if (!port) return {.state = State::wrong};
-    // Seen a moment ago, and there is no other reader.
-    if (::recv(fd, bytes.data(), end + 1, MSG_DONTWAIT) != static_cast<ssize_t>(end + 1))
-        return {.state = State::wrong};
+    if (end == std::string_view::npos && text.size() < kMaxLine)
+        return {.state = State::incomplete};
+    const auto port =
+        end != std::string_view::npos ? parse_connect_line(text.substr(0, end)) : std::nullopt;
+    // What is no line goes too: to close a socket with unread data is an error to the other side.
+    const size_t size = port ? end + 1 : text.size();
+    const ssize_t taken = ::recv(fd, bytes.data(), size, MSG_DONTWAIT);
+    if (!port || taken != static_cast<ssize_t>(size)) return {.state = State::wrong};
     return {.state = State::complete, .port = *port};
 }
 

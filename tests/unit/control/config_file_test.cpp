@@ -147,3 +147,25 @@ TEST_CASE("a network device in the config file is read as strictly", "[control]"
     CHECK(error_of(R"({"net": [{"tap": "a", "tap": "b"}]})") ==
           "line 1: key 'net[0].tap' is given twice");
 }
+
+TEST_CASE("the vsock device in the config file is an object, read as strictly", "[control]") {
+    const auto config =
+        parse_config(R"({"vsock": {"cid": 5, "path": "/run/x", "connections": 7}, "cpus": 2})");
+    REQUIRE(config);
+    REQUIRE(config->vsock);
+    CHECK(config->vsock->cid == 5);
+    CHECK(config->vsock->path == "/run/x");
+    CHECK(config->vsock->connections == 7);
+    CHECK(config->cpus == 2);
+    CHECK(error_of("{\"vsock\": {\n\"pth\": \"b\"}}") ==
+          "line 2: key 'vsock.pth' is unknown; did you mean 'path'?");
+    CHECK(error_of(R"({"vsock": {"cid": "3"}})") ==
+          "line 1: key 'vsock.cid' must be a whole number, not a string");
+    CHECK(error_of(R"({"vsock": {"cid": 3, "cid": 4}})") ==
+          "line 1: key 'vsock.cid' is given twice");
+    CHECK(error_of(R"({"vsock": {}, "vsock": {}})") == "line 1: key 'vsock' is given twice");
+    CHECK(error_of(R"({"vsock": "x"})") == "line 1: key 'vsock' must be an object, not a string");
+    CHECK(error_of(R"({"vsock": []})") == "line 1: key 'vsock' must not be a list");
+    CHECK(error_of(R"({"vsock": {"path": {}}})") ==
+          "line 1: key 'vsock.path' must not be an object");
+}

@@ -118,3 +118,20 @@ TEST_CASE("parse_nic refuses what it does not know", "[control]") {
     CHECK(parse_mac("1").error().message ==
           "'1' is no MAC address; give one like 52:54:00:12:34:56");
 }
+
+TEST_CASE("parse_vsock reads a path, an address and a number of connections", "[control]") {
+    const VsockConfig plain = parse_vsock("path=/run/web.vsock").value();
+    CHECK(plain.path == "/run/web.vsock");
+    CHECK(plain.cid == 3);
+    CHECK(plain.connections == 1023);
+    const VsockConfig all = parse_vsock("cid=42,path=a,,b,connections=5").value();
+    CHECK(all.path == "a,b");
+    CHECK(all.cid == 42);
+    CHECK(all.connections == 5);
+    CHECK(parse_vsock("cid=3").error().message ==
+          "'cid=3' names no socket; give path=PATH[,cid=N]");
+    CHECK(parse_vsock("/run/x").error().message ==
+          "'/run/x' has the unknown part '/run/x'; known are cid=N, path=PATH and connections=N");
+    CHECK_FALSE(parse_vsock("path=a,cid=x"));
+    CHECK_FALSE(parse_vsock("path=a,connections=-1"));
+}

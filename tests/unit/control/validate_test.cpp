@@ -126,3 +126,25 @@ TEST_CASE("validate checks network devices", "[control]") {
     CHECK(with({.tap = "t", .mtu = 67U}) == "net1: an MTU of 67 is not possible; give 68 to 65535");
     CHECK_FALSE(with({.tap = "t", .mtu = 65536U}).empty());
 }
+
+TEST_CASE("validate checks the vsock device", "[control]") {
+    const auto with = [](uint32_t cid, const std::string& path, uint32_t connections) {
+        return error_of([&](auto& c) {
+            c.vsock = VsockConfig{.cid = cid, .path = path, .connections = connections};
+        });
+    };
+    CHECK(with(3, std::string(96, 'a'), 1023).empty());
+    CHECK(with(UINT32_MAX - 1, "a", 1).empty());
+    CHECK(with(2, "a", 1) == "vsock: a cid of 2 is not possible; give 3 to 4294967294");
+    CHECK_FALSE(with(UINT32_MAX, "a", 1).empty());
+    CHECK(with(3, "a", 0) == "vsock: 0 connections are not possible; give 1 to 8191");
+    CHECK_FALSE(with(3, "a", 8192).empty());
+    CHECK(with(3, "", 1) == "vsock: the path is empty; give that of a file");
+    // "_" and a port have to fit behind it.
+    CHECK(with(3, std::string(97, 'a'), 1) ==
+          "vsock: the path has 97 bytes, at most 96 are possible");
+    CHECK_FALSE(error_of([](auto& c) {
+                    c.vsock = VsockConfig{.path = "a"};
+                    c.disks = std::vector<DiskConfig>(17, DiskConfig{.path = "a"});
+                }).empty());
+}
