@@ -114,7 +114,8 @@ bool GuestMemory::append_iovecs(GuestAddress address, uint64_t size,
 
 bool GuestMemory::read(GuestAddress address, std::span<std::byte> out) const {
     if (const auto bytes = window(address, out.size())) {
-        std::memcpy(out.data(), bytes->data(), out.size());
+        // memcpy takes no null pointer, which is what an empty span may have.
+        if (!out.empty()) std::memcpy(out.data(), bytes->data(), out.size());
         return true;
     }
     std::vector<iovec> parts;
@@ -128,7 +129,7 @@ bool GuestMemory::read(GuestAddress address, std::span<std::byte> out) const {
 
 bool GuestMemory::write(GuestAddress address, std::span<const std::byte> data) const {
     if (const auto bytes = window(address, data.size())) {
-        std::memcpy(bytes->data(), data.data(), data.size());
+        if (!data.empty()) std::memcpy(bytes->data(), data.data(), data.size());
         return true;
     }
     std::vector<iovec> parts;
