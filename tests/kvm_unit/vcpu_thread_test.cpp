@@ -6,6 +6,11 @@
 #include <atomic>
 #include <cstring>
 #include <deque>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "kvm/x86_64/registers.h"
 #include "memory/guest_memory.h"
@@ -75,6 +80,33 @@ void Guest::start_at(const Vcpu& vcpu, uint64_t address) {
     REQUIRE(set_general_registers(vcpu, regs));
 }
 
+/// Nanoseconds of processor time that the thread of vCPU `id` has used; 0 where there is none.
+uint64_t processor_time(uint32_t id) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::string name;
+        uint64_t used = 0;
+        std::ifstream(task.path() / "comm") >> name;
+        std::ifstream(task.path() / "schedstat") >> used;
+        if (name == "vcpu" + std::to_string(id)) return used;
+    }
+    return 0;
+}
+
+/// Whether all vCPUs get on within 5 s. A guest that never exits shows only in this that it runs.
+bool all_run(const Guest& guest) {
+    constexpr uint64_t kEnough = 2'000'000;
+    std::vector<uint64_t> before;
+    for (uint32_t id = 0; id < guest.threads.size(); ++id)
+        before.push_back(processor_time(id));
+    const auto limit = Clock::now() + 5s;
+    for (uint32_t id = 0; id < before.size(); ++id)
+        while (processor_time(id) < before[id] + kEnough) {
+            if (Clock::now() > limit) return false;
+            std::this_thread::sleep_for(1ms);
+        }
+    return true;
+}
+
 }  // namespace
 
 TEST_CASE("a vCPU that never exits is paused, resumed and stopped") {
@@ -82,6 +114,7 @@ TEST_CASE("a vCPU that never exits is paused, resumed and stopped") {
     for (auto& thread : guest.threads)
         REQUIRE(thread.start());
     for (int round = 0; round < 20; ++round) {
+        REQUIRE(all_run(guest));
         for (auto& thread : guest.threads)
             thread.pause();
         for (auto& thread : guest.threads)
@@ -89,6 +122,7 @@ TEST_CASE("a vCPU that never exits is paused, resumed and stopped") {
         for (auto& thread : guest.threads)
             thread.resume();
     }
+    REQUIRE(all_run(guest));
     for (auto& thread : guest.threads)
         thread.stop();
     for (auto& thread : guest.threads)
