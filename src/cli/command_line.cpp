@@ -53,7 +53,7 @@ void add_run_options(CLI::App& run, RunOptions& options) {
     text("--cmdline", options.cmdline, "TEXT", "appended to the default kernel command line");
     run.add_option("--disk", options.disks,
                    "raw image or block device; may be repeated (a comma in PATH is written twice)")
-        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct]")
+        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]")
         ->allow_extra_args(false);
     run.add_option("--net", options.nics,
                    "a network device, on a TAP of the host or by passt; may be repeated")

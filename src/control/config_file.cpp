@@ -120,10 +120,12 @@ constexpr std::array<Key<Config>, 15> kMachineKeys{{
     {"acpi", set_field<&Config::acpi, take_bool>},
     {"grace_seconds", set_field<&Config::grace_seconds, take_number>},
 }};
-constexpr std::array<Key<DiskConfig>, 3> kDiskKeys{{
+constexpr std::array<Key<DiskConfig>, 5> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},
     {"cache", set_field<&DiskConfig::cache, take_cache>},
+    {"iops", set_field<&DiskConfig::iops, take_number>},
+    {"bps", set_field<&DiskConfig::bps, take_size>},
 }};
 
 constexpr std::array<Key<NicConfig>, 4> kNicKeys{{

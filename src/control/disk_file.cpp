@@ -78,7 +78,9 @@ Result<OpenedDisk> open_disk(std::string_view id, const DiskConfig& config) {
                      .size_bytes = size - size % kSectorSize,
                      .block_device = is_device,
                      .read_only = config.read_only,
-                     .cache = config.cache},
+                     .cache = config.cache,
+                     .iops = config.iops,
+                     .bps = config.bps},
         .identity = {.device = is_device ? file.status.st_rdev : file.status.st_dev,
                      .inode = is_device ? 0 : file.status.st_ino},
     };

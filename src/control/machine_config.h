@@ -20,6 +20,8 @@ struct DiskConfig {
     std::string path;
     bool read_only = false;
     CacheMode cache = CacheMode::writeback;
+    std::optional<uint32_t> iops;  ///< requests a second at most
+    std::optional<uint64_t> bps;   ///< bytes a second at most
 };
 
 using MacAddress = std::array<uint8_t, 6>;

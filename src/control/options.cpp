@@ -84,18 +84,22 @@ Result<CacheMode> parse_cache_mode(std::string_view text) {
 Result<DiskConfig> parse_disk(std::string_view text) {
     const std::vector<std::string> parts = split_at_commas(text);
     DiskConfig disk{.path = parts[0]};
-    if (disk.path.empty()) return fail("'{}' names no file; give PATH[,ro][,cache=MODE]", text);
+    if (disk.path.empty())
+        return fail("'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]", text);
     for (size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];
         if (part == "ro") {
             disk.read_only = true;
         } else if (part.starts_with("cache=")) {
             disk.cache = TRY(parse_cache_mode(part.substr(6)));
+        } else if (part.starts_with("iops=")) {
+            disk.iops = TRY(parse_number(part.substr(5)));
+        } else if (part.starts_with("bps=")) {
+            disk.bps = TRY(parse_size(part.substr(4)));
         } else {
             return fail(
-                "'{}' has the unknown part '{}'; known are ro and cache=MODE (a comma in the path "
-                "is "
-                "written twice)",
+                "'{}' has the unknown part '{}'; known are ro, cache=MODE, iops=N and bps=SIZE "
+                "(a comma in the path is written twice)",
                 text, part);
         }
     }

@@ -20,7 +20,7 @@ Result<uint32_t> parse_number(std::string_view text);
 /// `writeback`, `unsafe` or `direct`.
 Result<CacheMode> parse_cache_mode(std::string_view text);
 
-/// `PATH[,ro][,cache=MODE]`. A comma that belongs to the path is written twice.
+/// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.
 Result<DiskConfig> parse_disk(std::string_view text);
 
 /// Six pairs of hexadecimal digits with colons between them.

@@ -21,6 +21,8 @@ struct DiskResource {
     bool block_device = false;
     bool read_only = false;
     CacheMode cache = CacheMode::writeback;
+    std::optional<uint32_t> iops;  ///< requests a second at most
+    std::optional<uint64_t> bps;   ///< bytes a second at most
 };
 
 struct NicResource {

@@ -72,9 +72,17 @@ Result<> check_memory(uint64_t bytes) {
     return {};
 }
 
+Result<> check_disk(size_t index, const DiskConfig& disk) {
+    TRY(check_path(fmt::format("disk{}", index), disk.path, kMaxPath));
+    if (disk.iops == 0U || disk.bps == 0U)
+        return fail("disk{}: {} of 0 would let nothing through; leave it out for no limit", index,
+                    disk.iops == 0U ? "iops" : "bps");
+    return {};
+}
+
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
-        TRY(check_path(fmt::format("disk{}", i), config.disks[i].path, kMaxPath));
+        TRY(check_disk(i, config.disks[i]));
     const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
                           (config.vsock ? 1U : 0U) + config.nics.size();
     if (config.disks.size() > kMaxDevices - others)

@@ -55,6 +55,12 @@ BlockCache block_cache(CacheMode mode) {
     __builtin_unreachable();
 }
 
+/// Buckets of one second: small enough for no long burst, and larger than a retry's wait.
+RateLimits disk_limits(const DiskResource& disk) {
+    return {.ops = {.size = disk.iops.value_or(0), .refill_ms = 1000},
+            .bytes = {.size = disk.bps.value_or(0), .refill_ms = 1000}};
+}
+
 Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device) {
     EventFd line = TRY(EventFd::create());
     auto transport = TRY(MmioTransport::create(std::move(device), parts.memory_, *parts.loop_,
@@ -90,7 +96,8 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
              .kind = disk.block_device ? DiskFile::Kind::block_device : DiskFile::Kind::file,
              .size_bytes = disk.size_bytes,
              .read_only = disk.read_only,
-             .cache = block_cache(disk.cache)}));
+             .cache = block_cache(disk.cache),
+             .limits = disk_limits(disk)}));
         TRY(add_device(parts, std::move(block)));
     }
     for (NicResource& nic : resources.nics) {

@@ -1,6 +1,7 @@
 """Block requests of a bare guest, checked from both sides: in the guest and in the file."""
 
 import resource
+import time
 
 import pytest
 
@@ -180,3 +181,13 @@ def test_a_hostile_driver_with_standard_error_full(guest, disk, full_pipe):
     machine = guest("hostile", "", "--disk", disk(), errors=full_pipe)
     assert machine.wait(180) == 0
     assert machine.result() == {"cases": "46", "lost": "0"}
+
+
+@pytest.mark.parametrize("limit, bs, ops", [("iops=200", 512, 700), ("bps=1M", 65536, 56)])
+def test_a_limited_disk_takes_its_time(guest, disk, limit, bs, ops):
+    """Two seconds' worth at once at most, then as fast as the limit: 1.5 s or more for three and a half."""
+    machine = guest("block", f"bare.mode=read bare.bs={bs} bare.depth=8 bare.ops={ops}", "--disk", f"{disk()},{limit}")
+    machine.expect(b"begin\n")
+    began = time.monotonic()
+    good(machine, ops=ops)
+    assert 1.2 < time.monotonic() - began < 15

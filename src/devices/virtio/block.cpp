@@ -25,6 +25,8 @@ constexpr uint64_t kBytesPerTurn = uint64_t{4} << 20U;
 /// Completions that wait for each other while the queue is full: the guest may go on with the first
 /// while the rest is served.
 constexpr unsigned kPublishEvery = 8;
+/// What of a request is no data: header and status.
+constexpr uint64_t kRequestOverhead = sizeof(BlockHeader) + 1;
 
 uint64_t offered_features(const BlockConfig& config) {
     uint64_t features = kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kBlockSegMax |
@@ -37,16 +39,19 @@ uint64_t offered_features(const BlockConfig& config) {
 }  // namespace
 
 Result<std::unique_ptr<BlockDevice>> BlockDevice::create(BlockConfig config) {
-    return std::unique_ptr<BlockDevice>(new BlockDevice(std::move(config)));
+    auto throttle = Throttle::create(config.limits);
+    if (!throttle) return fail("{}: {}", config.id, throttle.error().message);
+    return std::unique_ptr<BlockDevice>(new BlockDevice(std::move(config), *std::move(throttle)));
 }
 
-BlockDevice::BlockDevice(BlockConfig config)
+BlockDevice::BlockDevice(BlockConfig config, Throttle throttle)
     : id_(std::move(config.id)),
       cache_(config.cache),
       features_(offered_features(config)),
       disk_(DiskFile(std::move(config.file), config.kind, config.cache == BlockCache::direct),
             config.engine, kQueueSizes[0],
-            [this](uint16_t tag, int result) { on_disk_result(tag, result); }) {
+            [this](uint16_t tag, int result) { on_disk_result(tag, result); }),
+      throttle_(std::move(throttle)) {
     limits_ = {.sectors = config.size_bytes / disk_.block_size() * disk_.block_size() / kSectorSize,
                .read_only = config.read_only,
                .max_ranges = kMaxRanges,
@@ -80,11 +85,12 @@ Result<> BlockDevice::activate(const Activation& activation) {
     write_through_ = (features_ & kBlockFlush) != 0 && (activation.features & kBlockFlush) == 0;
     if (queue_ != nullptr) slots_.resize(queue_->size());
     disk_.attach(*loop_, [this] { on_disk_ready(); });
-    return {};
+    return throttle_.attach(*loop_, [this] { return on_queue(0); });
 }
 
 void BlockDevice::reset() {
     disk_.wait_idle();
+    throttle_.detach();
     slots_.clear();
     queue_ = nullptr;
     unpublished_ = 0;
@@ -102,7 +108,7 @@ void BlockDevice::drain(std::function<void()> done) {
 
 bool BlockDevice::on_queue(uint16_t index) {
     static_cast<void>(index);
-    if (draining_) return false;
+    if (draining_ || throttle_.held_up()) return false;
     poll_.woken();
     turn_ = {};
     queue_->disable_notifications();
@@ -112,6 +118,7 @@ bool BlockDevice::on_queue(uint16_t index) {
         disk_.flush();
         publish();
         if (more) return true;
+        if (throttle_.held_up()) return false;
         const auto found = [this] { return queue_->has_work() || disk_.ready(); };
         if (poll_.look(found, [this] { return loop_->others_wait(); })) continue;
         // Completions are published before notifications are asked for: a driver that waits for
@@ -125,8 +132,13 @@ bool BlockDevice::serve_available() {
     while (turn_.requests < kRequestsPerTurn && turn_.bytes < kBytesPerTurn) {
         auto chain = queue_->pop();
         if (!chain) return false;
+        const uint64_t bytes = chain->readable() + chain->writable();
+        if (!throttle_.allow(bytes - std::min(bytes, kRequestOverhead))) {
+            queue_->put_back(*std::move(chain));
+            return false;
+        }
         ++turn_.requests;
-        turn_.bytes += chain->readable() + chain->writable();
+        turn_.bytes += bytes;
         begin(*std::move(chain));
         if (unpublished_ >= kPublishEvery) publish();
     }

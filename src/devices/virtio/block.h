@@ -14,6 +14,7 @@
 #include "devices/virtio/block_request.h"
 #include "devices/virtio/device.h"
 #include "devices/virtio/disk.h"
+#include "devices/virtio/throttle.h"
 
 namespace mote {
 
@@ -32,13 +33,14 @@ struct BlockConfig {
     bool read_only = false;
     BlockCache cache = BlockCache::writeback;
     DiskEngineChoice engine = DiskEngineChoice::automatic;
+    RateLimits limits;  ///< of requests, and of the bytes of their data
 };
 
 /// One queue of 256. Offers read, write, flush, get-id, discard and write-zeroes. A request that
 /// cannot be done gets its status; one that is no request at all breaks the queue.
 class BlockDevice final : public VirtioDevice {
   public:
-    /// Errors: none of the host's today; a caller should not rely on that.
+    /// Errors: EMFILE, ENFILE, ENOMEM.
     static Result<std::unique_ptr<BlockDevice>> create(BlockConfig config);
 
     [[nodiscard]] const std::string& name() const override { return id_; }
@@ -73,9 +75,10 @@ class BlockDevice final : public VirtioDevice {
         uint64_t bytes = 0;
     };
 
-    explicit BlockDevice(BlockConfig config);
+    BlockDevice(BlockConfig config, Throttle throttle);
     void fill_config_space();
-    /// Serves the queue until it is empty (false) or this turn's share is used up (true).
+    /// Serves the queue until it is empty or held up (false), or this turn's share is used up
+    /// (true).
     bool serve_available();
     void begin(Chain chain);
     void begin_disk(Slot& slot, uint16_t tag, const DiskRequest& request);
@@ -94,6 +97,7 @@ class BlockDevice final : public VirtioDevice {
     BlockLimits limits_;
     virtio::BlockConfigSpace space_{};
     AdaptivePoll poll_;
+    Throttle throttle_;
     LogLimiter log_limiter_;
 
     Queue* queue_ = nullptr;

@@ -6,8 +6,8 @@
 
 namespace mote {
 
-std::unique_ptr<VirtioDevice> EntropyDevice::create() {
-    return std::make_unique<EntropyDevice>();
+std::unique_ptr<VirtioDevice> EntropyDevice::create(Throttle throttle) {
+    return std::unique_ptr<VirtioDevice>(new EntropyDevice(std::move(throttle)));
 }
 
 uint64_t EntropyDevice::features() const {
@@ -17,17 +17,29 @@ uint64_t EntropyDevice::features() const {
 Result<> EntropyDevice::activate(const Activation& activation) {
     queue_ = activation.queues[0];
     interrupt_ = &activation.interrupt;
-    return {};
+    return throttle_.attach(activation.loop, [this] { return on_queue(0); });
 }
 
 void EntropyDevice::reset() {
+    throttle_.detach();
+    draining_ = false;
     queue_ = nullptr;
 }
 
+void EntropyDevice::drain(std::function<void()> done) {
+    draining_ = true;
+    done();
+}
+
 bool EntropyDevice::on_queue(uint16_t index) {
+    if (draining_ || throttle_.held_up()) return false;
     unsigned turns = kMaxRequestsPerTurn;
     do {
         while (auto chain = queue_->pop()) {
+            if (!throttle_.allow(std::min<uint64_t>(chain->writable(), kMaxRequest))) {
+                queue_->put_back(*std::move(chain));
+                break;
+            }
             answer(*std::move(chain));
             if (--turns == 0) break;
         }
@@ -35,6 +47,7 @@ bool EntropyDevice::on_queue(uint16_t index) {
         // finds it already there.
         if (queue_->publish()) interrupt_->queue(index);
         if (turns == 0) return true;
+        if (throttle_.held_up()) return false;
     } while (queue_->enable_notifications());
     return false;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "devices/virtio/device.h"
+#include "devices/virtio/throttle.h"
 
 namespace mote {
 
@@ -17,7 +18,7 @@ class EntropyDevice final : public VirtioDevice {
     /// Requests answered before the worker's other devices have their turn.
     static constexpr unsigned kMaxRequestsPerTurn = 16;
 
-    static std::unique_ptr<VirtioDevice> create();
+    static std::unique_ptr<VirtioDevice> create(Throttle throttle = {});
 
     [[nodiscard]] const std::string& name() const override { return name_; }
     [[nodiscard]] uint32_t type() const override { return virtio::kTypeEntropy; }
@@ -26,14 +27,19 @@ class EntropyDevice final : public VirtioDevice {
 
     Result<> activate(const Activation& activation) override;
     bool on_queue(uint16_t index) override;
+    void drain(std::function<void()> done) override;
+    void resume() override { draining_ = false; }
     void reset() override;
 
   private:
     static constexpr std::array<uint16_t, 1> kQueueSizes{256};
 
+    explicit EntropyDevice(Throttle throttle) : throttle_(std::move(throttle)) {}
     void answer(Chain chain);
 
     const std::string name_ = "entropy";
+    Throttle throttle_;
+    bool draining_ = false;
     Queue* queue_ = nullptr;
     VirtioInterrupt* interrupt_ = nullptr;
 };

@@ -191,6 +191,12 @@ void Queue::complete(Chain chain, uint32_t written) {
     ++next_used_;
 }
 
+void Queue::put_back(Chain chain) {
+    release(chain);
+    chain.queue_ = nullptr;
+    --next_available_;
+}
+
 void Queue::reject(Chain chain, std::string_view why) {
     release(chain);
     chain.queue_ = nullptr;

@@ -48,6 +48,8 @@ class Queue {
     /// Gives `chain` back with `written` bytes in its writable buffers. The driver sees it after
     /// publish().
     void complete(Chain chain, uint32_t written);
+    /// Undoes the last pop(): the next one finds the chain again, and looks at it anew.
+    void put_back(Chain chain);
     /// Gives back a chain that no request of this device looks like, and breaks the queue.
     void reject(Chain chain, std::string_view why);
     /// Shows the driver all that was completed; true where it wants an interrupt for that.

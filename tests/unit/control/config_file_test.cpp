@@ -18,7 +18,8 @@ TEST_CASE("a config file sets every field", "[control]") {
         "name": "web", "kernel": "/k", "initrd": "/i", "cmdline": "quiet",
         "disks": [
             {"path": "/a"},
-            {"path": "/b,c", "read_only": true, "cache": "direct"}
+            {"path": "/b,c", "read_only": true, "cache": "direct",
+             "iops": 100, "bps": "2M"}
         ],
         "net": [
             {"tap": "tap0"}, {"user": true},
@@ -38,6 +39,8 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->disks[1].path == "/b,c");
     CHECK(config->disks[1].read_only);
     CHECK(config->disks[1].cache == CacheMode::direct);
+    CHECK(config->disks[1].iops == 100U);
+    CHECK(config->disks[1].bps == uint64_t{2} << 20U);
     REQUIRE(config->nics.size() == 3);
     CHECK(config->nics[0].tap == "tap0");
     CHECK_FALSE(config->nics[0].mac);
@@ -72,7 +75,7 @@ TEST_CASE("unknown keys are refused with the line and the nearest key", "[contro
     CHECK(error_of("{\"disks\": [\n{\"path\": \"a\"},\n{\"readonly\": true}]}") ==
           "line 3: key 'disks[1].readonly' is unknown; did you mean 'read_only'?");
     CHECK(error_of(R"({"disks": [{"zzz": 1}]})") ==
-          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache");
+          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache, iops, bps");
     CHECK_FALSE(error_of(R"({"": 1})").empty());
 }
 

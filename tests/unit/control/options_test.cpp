@@ -41,8 +41,12 @@ TEST_CASE("parse_disk reads a path and its options", "[control]") {
     CHECK(plain.path == "/images/root.ext4");
     CHECK_FALSE(plain.read_only);
     CHECK(plain.cache == CacheMode::writeback);
+    CHECK_FALSE(plain.iops);
+    CHECK_FALSE(plain.bps);
 
-    const DiskConfig all = parse_disk("a.img,ro,cache=direct").value();
+    const DiskConfig all = parse_disk("a.img,ro,cache=direct,iops=500,bps=10M").value();
+    CHECK(all.iops == 500U);
+    CHECK(all.bps == uint64_t{10} << 20U);
     CHECK(all.path == "a.img");
     CHECK(all.read_only);
     CHECK(all.cache == CacheMode::direct);
@@ -59,7 +63,8 @@ TEST_CASE("parse_disk takes a doubled comma as part of the path", "[control]") {
 }
 
 TEST_CASE("parse_disk refuses what it does not know", "[control]") {
-    for (const char* text : {"", ",ro", "a,rw", "a,", "a,cache=", "a,cache=none", "a,ro,x=1"}) {
+    for (const char* text : {"", ",ro", "a,rw", "a,", "a,cache=", "a,cache=none", "a,ro,x=1",
+                             "a,iops=", "a,iops=1K", "a,bps=x", "a,bps"}) {
         INFO(text);
         CHECK_FALSE(parse_disk(text));
     }

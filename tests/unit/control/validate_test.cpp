@@ -80,6 +80,17 @@ TEST_CASE("validate checks paths", "[control]") {
     CHECK_FALSE(error_of([&](auto& c) { c.console = no_file; }).empty());
 }
 
+TEST_CASE("validate refuses limits that let nothing through", "[control]") {
+    const auto with = [](const DiskConfig& disk) {
+        return error_of([&](auto& c) { c.disks = {disk}; });
+    };
+    CHECK(with({.path = "a", .iops = 1U, .bps = uint64_t{1}}).empty());
+    CHECK(with({.path = "a", .iops = 0U}) ==
+          "disk0: iops of 0 would let nothing through; leave it out for no limit");
+    CHECK(with({.path = "a", .bps = uint64_t{0}}) ==
+          "disk0: bps of 0 would let nothing through; leave it out for no limit");
+}
+
 TEST_CASE("validate limits the devices to what the machine has room for", "[control]") {
     const std::vector<DiskConfig> sixteen(16, DiskConfig{.path = "a"});
     const std::vector<DiskConfig> eighteen(18, DiskConfig{.path = "a"});

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "support/block_driver.h"
 #include "unit/catch.h"
@@ -395,4 +396,39 @@ TEST_CASE("block: destroyed while requests are in flight") {
     for (unsigned i = 0; i < 60; ++i)
         block.add(kBlockIn, 0, {}, 128 * 1024);
     block.send();
+}
+
+TEST_CASE("block: a limited disk holds requests back, and goes on by itself") {
+    // A full bucket fills up from the start on: what is beyond it takes its time from there.
+    const auto began = std::chrono::steady_clock::now();
+    BlockConfig config = disk();
+    config.limits.ops = {.size = 4, .refill_ms = 400};
+    BlockDriver driver(std::move(config));
+    for (unsigned i = 0; i < 8; ++i)
+        driver.add(kBlockIn, i, {}, 512);
+    driver.send();
+    for (unsigned i = 0; i < 4; ++i)
+        REQUIRE(driver.wait());
+    // Held up: a kick changes nothing, and neither does a pause.
+    driver.driver.kick();
+    REQUIRE(driver.driver.transport().pause(std::chrono::seconds(5)));
+    driver.driver.transport().resume();
+    for (unsigned i = 4; i < 8; ++i)
+        REQUIRE(driver.wait());
+    CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(400));
+}
+
+TEST_CASE("block: a disk's limit of bytes counts data; a reset does not wait for it") {
+    BlockConfig config = disk();
+    config.limits.bytes = {.size = 4096, .refill_ms = 3'600'000};
+    BlockDriver driver(std::move(config));
+    CHECK(driver.read(0, 2048).status == kBlockOk);
+    CHECK(driver.read(0, 2048).status == kBlockOk);
+    CHECK(driver.flush().status == kBlockOk);
+    driver.add(kBlockIn, 0, {}, 512);
+    driver.send();
+    driver.driver.worker().settle();
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    CHECK(driver.queue.used_index() == 3);
+    CHECK(driver.driver.reset());
 }

@@ -1,6 +1,8 @@
 #include "devices/virtio/entropy.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "support/fake_driver.h"
 #include "unit/catch.h"
@@ -77,4 +79,28 @@ TEST_CASE("entropy: a request with nothing to fill, or something to read, needs 
     fresh.chain().writable(8).submit();
     driver.kick();
     CHECK(FakeDriver::wait_used(fresh)->written == 8);
+}
+
+TEST_CASE("entropy: limits hold requests back; it goes on by itself, but not while paused") {
+    FakeRam ram;
+    const auto began = std::chrono::steady_clock::now();
+    FakeDriver driver(ram,
+                      EntropyDevice::create(
+                          Throttle::create({.bytes = {.size = 128, .refill_ms = 400}}).value()));
+    FakeQueue queue(ram, 8);
+    REQUIRE(driver.start(queue));
+    for (unsigned i = 0; i < 4; ++i)
+        queue.chain().writable(64).add();
+    queue.publish();
+    driver.kick();
+    for (unsigned i = 0; i < 2; ++i)
+        REQUIRE(FakeDriver::wait_used(queue).has_value());
+    REQUIRE(driver.transport().pause(std::chrono::seconds(5)));
+    const uint16_t done = queue.used_index();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    CHECK(queue.used_index() == done);
+    driver.transport().resume();
+    for (unsigned i = 2; i < 4; ++i)
+        REQUIRE(FakeDriver::wait_used(queue).has_value());
+    CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(400));
 }

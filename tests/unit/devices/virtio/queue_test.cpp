@@ -439,3 +439,24 @@ TEST_CASE("Queue: rings may end with RAM") {
     config.device = {ram.low_end() - 68};
     CHECK_FALSE(Queue::create(config, ram.memory(), kRingFeatures, {}));
 }
+
+TEST_CASE("Queue: a chain that is put back comes again, as the driver has it then") {
+    Pair pair;
+    const AddedChain first = pair.driver.chain().readable("one").submit();
+    pair.driver.chain().readable("two").submit();
+    auto chain = pair.device->pop();
+    REQUIRE(chain);
+    CHECK(read_text(*chain, 3) == "one");
+    pair.device->put_back(*std::move(chain));
+    CHECK(pair.device->in_flight() == 0);
+    CHECK(pair.device->has_work());
+    pair.ram.memory().write(first.buffers[0], bytes_of("ONE"));
+    for (const char* text : {"ONE", "two"}) {
+        auto again = pair.device->pop();
+        REQUIRE(again);
+        CHECK(read_text(*again, 3) == text);
+        pair.device->complete(*std::move(again), 0);
+    }
+    CHECK_FALSE(pair.device->pop());
+    CHECK(pair.broke.empty());
+}
