@@ -29,8 +29,8 @@ struct BootConfig {
     bool serial = true;   ///< COM1 is there
     bool pvpanic = true;  ///< the pvpanic port is there
     // What messages begin with; a caller that knows the paths puts them in.
-    std::string kernel_name = "kernel";
-    std::string initrd_name = "initrd";
+    std::string kernel_name = "kernel:";
+    std::string initrd_name = "initrd:";
 };
 
 /// Loads kernel, initrd, command line and tables, and returns the register values that the boot CPU

@@ -40,11 +40,11 @@ std::string first_bytes(std::span<const std::byte> head, size_t count) {
 std::unexpected<Error> not_a_kernel(std::span<const std::byte> head) {
     for (const Magic& other : kOtherFormats)
         if (begins_with(head, other.bytes))
-            return fail("is not a Linux kernel image: it begins with {} ({}): unpack it first",
+            return fail("is not a Linux kernel image: it begins with {} ({}); unpack it first",
                         first_bytes(head, other.bytes.size()), other.name);
     return fail(
         "is not a Linux kernel image: it begins with {}, neither an ELF vmlinux nor a "
-        "bzImage: name one of these",
+        "bzImage; name one of these",
         first_bytes(head, 4));
 }
 

@@ -40,6 +40,12 @@ Examples:
   mote run --config machine.json --console off --grace 60
 )";
 
+/// Flags take no value: `--no-entropy=false` is an error.
+void refuse_values_of_flags(CLI::App& app) {
+    for (CLI::Option* option : app.get_options([](const CLI::Option*) { return true; }))
+        option->disable_flag_override();
+}
+
 void add_run_options(CLI::App& run, RunOptions& options) {
     const auto text = [&run](const char* name, std::optional<std::string>& field, const char* type,
                              const char* help) {
@@ -93,6 +99,8 @@ struct Parser {
         if (with_run_options) add_run_options(*run, result.run);
         check->add_flag("--quiet", result.quiet,
                         "only the reason, on one line, if Linux cannot run here (status 1)");
+        for (CLI::App* each : {&app, run, check})
+            refuse_values_of_flags(*each);
     }
 
     static std::string see_help(const CLI::App& in) {
@@ -126,6 +134,21 @@ struct Parser {
         const std::string argument = left.empty() ? "" : left.front();
         return fail("unknown argument '{}'{}", argument, suggestion(parsed(), argument));
     }
+
+    /// What is wrong with an option, in our words; of the library's, only the name is used.
+    std::unexpected<Error> wrong_option(std::string_view library_text) const {
+        library_text.remove_prefix(
+            std::min(library_text.find_first_not_of('-'), library_text.size()));
+        const std::string name =
+            fmt::format("--{}", library_text.substr(0, library_text.find_first_of(": ")));
+        const CLI::Option* const option = parsed().get_option_no_throw(name);
+        if (option == nullptr) return fail("bad arguments{}", see_help(parsed()));
+        if (option->count() > 1)
+            return fail("{}: is given {} times; give it once", name, option->count());
+        if (option->get_items_expected_max() == 0)
+            return fail("{}: takes no value; give it alone", name);
+        return fail("{}: lacks its value, {}{}", name, option->get_type_name(), see_help(parsed()));
+    }
 };
 
 }  // namespace
@@ -143,7 +166,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
     } catch (const CLI::ExtrasError&) {
         return parser.unknown_argument();
     } catch (const CLI::Error& error) {
-        return fail("{}{}", error.what(), Parser::see_help(parser.parsed()));
+        return parser.wrong_option(error.what());
     }
     CommandLine result = std::move(parser.result);
     if (parser.version) {

@@ -15,6 +15,19 @@ Result<ConsoleParts> ConsoleParts::create(size_t buffer_capacity) {
     return parts;
 }
 
+std::unexpected<Error> console_failed(std::string_view tried, const std::string& path) {
+    const int code = errno;
+    std::unexpected<Error> failure = fail_code(code, "console: cannot {} {}", tried, path);
+    std::string& message = failure.error().message;
+    if (code == ENOENT || code == ENOTDIR)
+        message += "; make its folder, or give another path";
+    else if (code == EACCES || code == EPERM)
+        message += "; change the permissions there, or give another path";
+    else
+        message += "; give another path";
+    return failure;
+}
+
 Result<std::unique_ptr<Console>> Console::create(const ConsoleConfig& config) {
     if (config.kind == ConsoleKind::off) return nullptr;
     ConsoleParts parts = TRY(ConsoleParts::create());

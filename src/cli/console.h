@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "base/event_fd.h"
 #include "base/result.h"
@@ -24,6 +26,10 @@ struct ConsoleParts {
     /// Errors: ENOMEM, EMFILE.
     static Result<ConsoleParts> create(size_t buffer_capacity = OutputBuffer::kDefaultCapacity);
 };
+
+/// The error for a path that a system call has just refused, with the way out.
+[[nodiscard]] std::unexpected<Error> console_failed(std::string_view tried,
+                                                    const std::string& path);
 
 /// Made before the machine, opened once nothing can fail any more except the console itself,
 /// finished after the machine. Methods are the main thread's.

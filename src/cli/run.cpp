@@ -180,7 +180,7 @@ ExitStatus status_of(const Error& error) {
 Result<ValidMachineConfig> checked_config(const RunOptions& options) {
     MachineConfig config = TRY(build_config(options));
     if (config.console.kind == ConsoleKind::tty) add_window_size(config, STDOUT_FILENO);
-    return validate(std::move(config));
+    return validate_options(std::move(config), options);
 }
 
 /// What comes once signals are blocked. Its messages wait for nobody: no signal but SIGKILL could

@@ -50,10 +50,10 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply_list(options.disks, "--disk", parse_disk, config.disks));
     TRY(apply_list(options.nics, "--net", parse_nic, config.nics));
     TRY(apply(options.vsock, "--vsock", parse_vsock, config.vsock));
-    TRY(apply(options.cpus, "--cpus", parse_number, config.cpus));
-    TRY(apply(options.memory, "--mem", parse_size, config.memory_bytes));
+    TRY(apply(options.cpus, "--cpus", parse_cpus, config.cpus));
+    TRY(apply(options.memory, "--mem", parse_memory, config.memory_bytes));
     TRY(apply(options.console, "--console", parse_console, config.console));
-    TRY(apply(options.grace, "--grace", parse_number, config.grace_seconds));
+    TRY(apply(options.grace, "--grace", parse_grace, config.grace_seconds));
     if (options.no_entropy) config.entropy = false;
     if (options.no_balloon) config.balloon = false;
     if (options.no_pvpanic) config.pvpanic = false;
@@ -64,8 +64,19 @@ Result<MachineConfig> build_config(const RunOptions& options) {
 void add_window_size(MachineConfig& config, int fd) {
     winsize size{};
     if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return;
-    const std::string text = fmt::format("mote.winsize={}x{}", size.ws_row, size.ws_col);
-    config.cmdline = config.cmdline.empty() ? text : text + ' ' + config.cmdline;
+    config.own_cmdline = fmt::format("mote.winsize={}x{}", size.ws_row, size.ws_col);
+}
+
+Result<ValidMachineConfig> validate_options(MachineConfig config, const RunOptions& options) {
+    auto valid = validate(std::move(config));
+    if (valid || !options.config_file) return valid;
+    // It is the file's fault unless what was typed is wrong by itself.
+    RunOptions typed = options;
+    typed.config_file.reset();
+    if (!typed.kernel) typed.kernel = "-";
+    const auto alone = validate(TRY(build_config(typed)));
+    if (!alone && alone.error().message == valid.error().message) return valid;
+    return fail("config: {}: {}", *options.config_file, valid.error().message);
 }
 
 }  // namespace mote

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "control/machine_config.h"
+#include "control/validate.h"
 
 namespace mote {
 
@@ -32,6 +33,9 @@ struct RunOptions {
 /// The machine that the options ask for: those of the config file, if there is one, overridden by
 /// those of the command line. Errors: one line that names the option or the file's key.
 Result<MachineConfig> build_config(const RunOptions& options);
+
+/// validate(), with the config file's name in front of what is wrong in it.
+Result<ValidMachineConfig> validate_options(MachineConfig config, const RunOptions& options);
 
 /// Puts the size of the terminal in front of what is appended to the guest's command line, as
 /// `mote.winsize=ROWSxCOLS`. In front: behind a `--` it would be an argument of init's. Does

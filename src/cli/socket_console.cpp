@@ -38,11 +38,11 @@ Result<> SocketConsole::open() {
     if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
         if (errno == EADDRINUSE)
             return fail("console: {} exists already; remove it, or give another path", path_);
-        return fail_errno("console: cannot make the socket {}", path_);
+        return console_failed("make the socket", path_);
     }
     struct stat status{};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
-    if (::listen(listener.get(), 4) != 0) return fail_errno("console: cannot listen on {}", path_);
+    if (::listen(listener.get(), 4) != 0) return console_failed("listen on", path_);
     listener_ = std::move(listener);
     buffer().keep_latest();
     running_ = true;

@@ -44,11 +44,11 @@ Result<> StreamConsole::open_file() {
                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0) {
         if (errno == ENXIO) return fail("console: nobody reads the FIFO {}; start a reader", path_);
-        return fail_errno("console: cannot write {}", path_);
+        return console_failed("write", path_);
     }
     file_.reset(fd);
     struct stat status{};
-    if (::fstat(file_.get(), &status) != 0) return fail_errno("console: cannot write {}", path_);
+    if (::fstat(file_.get(), &status) != 0) return console_failed("write", path_);
     if (S_ISBLK(status.st_mode))
         return fail("console: {} is a block device; give the path of a file", path_);
     ::fcntl(file_.get(), F_SETFL, O_APPEND);

@@ -21,13 +21,15 @@ namespace mote {
 
 namespace {
 
-/// A number that is no unsigned 64-bit integer.
-struct OtherNumber {};
+/// A number that is no unsigned 64-bit integer: its text.
+struct OtherNumber {
+    std::string text;
+};
 using Value = std::variant<std::nullptr_t, bool, uint64_t, OtherNumber, std::string>;
 
 std::string_view type_name(const Value& value) {
-    static constexpr std::array<std::string_view, 5> kNames{
-        "null", "true or false", "a number", "a fraction or negative number", "a string"};
+    static constexpr std::array<std::string_view, 5> kNames{"null", "true or false", "a number",
+                                                            "a number", "a string"};
     return kNames[value.index()];
 }
 
@@ -46,17 +48,26 @@ Result<bool> take_bool(Value&& value) {
     return take<bool>(std::move(value), "true or false");
 }
 
-Result<uint32_t> take_number(Value&& value) {
-    const uint64_t number = TRY(take<uint64_t>(std::move(value), "a whole number"));
-    if (number > UINT32_MAX) return fail("{} is too large", number);
-    return static_cast<uint32_t>(number);
+/// A number as it would be typed; empty where it is none.
+std::string number_text(const Value& value) {
+    if (const auto* number = std::get_if<uint64_t>(&value)) return std::to_string(*number);
+    const auto* other = std::get_if<OtherNumber>(&value);
+    return other != nullptr ? other->text : "";
 }
 
-Result<uint64_t> take_size(Value&& value) {
-    if (const auto* number = std::get_if<uint64_t>(&value)) return *number;
-    const std::string text =
-        TRY(take<std::string>(std::move(value), "a size: a string like \"256M\", or bytes"));
-    return parse_size(text);
+/// A number by the option's own parser, which tells what is wrong with it and the range.
+template <auto Parse>
+Result<uint32_t> take_number(Value&& value) {
+    const std::string text = number_text(value);
+    if (text.empty()) return fail("must be a whole number, not {}", type_name(value));
+    return Parse(text);
+}
+
+Result<uint64_t> take_memory(Value&& value) {
+    std::string text = number_text(value);
+    if (text.empty())
+        text = TRY(take<std::string>(std::move(value), "a size: a string like \"256M\", or bytes"));
+    return parse_memory(text);
 }
 
 /// A key of an object that fills a Target.
@@ -87,7 +98,7 @@ Result<std::optional<MacAddress>> take_mac(Value&& value) {
 }
 
 Result<std::optional<uint32_t>> take_mtu(Value&& value) {
-    return std::optional(TRY(take_number(std::move(value))));
+    return std::optional(TRY(take_number<parse_mtu>(std::move(value))));
 }
 
 // For keys whose value is no scalar: start_array() takes it, any other value comes here.
@@ -111,14 +122,14 @@ constexpr std::array<Key<Config>, 15> kMachineKeys{{
     {kDisksKey, refuse_scalar},
     {kNicsKey, refuse_scalar},
     {kVsockKey, refuse_for_object},
-    {"cpus", set_field<&Config::cpus, take_number>},
-    {"memory", set_field<&Config::memory_bytes, take_size>},
+    {"cpus", set_field<&Config::cpus, take_number<parse_cpus>>},
+    {"memory", set_field<&Config::memory_bytes, take_memory>},
     {"console", set_field<&Config::console, take_console>},
     {"entropy", set_field<&Config::entropy, take_bool>},
     {"balloon", set_field<&Config::balloon, take_bool>},
     {"pvpanic", set_field<&Config::pvpanic, take_bool>},
     {"acpi", set_field<&Config::acpi, take_bool>},
-    {"grace_seconds", set_field<&Config::grace_seconds, take_number>},
+    {"grace_seconds", set_field<&Config::grace_seconds, take_number<parse_grace>>},
 }};
 constexpr std::array<Key<DiskConfig>, 5> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
@@ -136,9 +147,9 @@ constexpr std::array<Key<NicConfig>, 4> kNicKeys{{
 }};
 
 constexpr std::array<Key<VsockConfig>, 3> kVsockKeys{{
-    {"cid", set_field<&VsockConfig::cid, take_number>},
+    {"cid", set_field<&VsockConfig::cid, take_number<parse_cid>>},
     {"path", set_field<&VsockConfig::path, take_string>},
-    {"connections", set_field<&VsockConfig::connections, take_number>},
+    {"connections", set_field<&VsockConfig::connections, take_number<parse_connections>>},
 }};
 
 /// Which keys of one object have been seen, and which of them awaits its value.
@@ -154,7 +165,7 @@ class ObjectReader {
         const auto found = std::ranges::find(keys_, name, &Key<Target>::name);
         if (found == keys_.end()) return unknown(name);
         current_ = static_cast<size_t>(found - keys_.begin());
-        if (seen_[current_]) return fail("is given twice");
+        if (seen_[current_]) return fail("is given twice; leave one out");
         seen_[current_] = true;
         return {};
     }
@@ -189,9 +200,10 @@ class Handler {
     bool null() { return scalar(nullptr); }
     bool boolean(bool value) { return scalar(value); }
     bool number_unsigned(uint64_t value) { return scalar(value); }
-    bool number_integer(int64_t /*value*/) { return scalar(OtherNumber{}); }
-    bool number_float(double /*value*/, const std::string& /*text*/) {
-        return scalar(OtherNumber{});
+    bool number_integer(int64_t value) { return scalar(OtherNumber{std::to_string(value)}); }
+    bool number_float(double /*value*/, const std::string& text) {
+        constexpr size_t kShown = 40;
+        return scalar(OtherNumber{text.size() <= kShown ? text : text.substr(0, kShown) + "..."});
     }
     bool string(std::string& value) { return scalar(std::move(value)); }
     // Never called for JSON text; the parser's interface has it.

@@ -9,7 +9,6 @@
 #include <string>
 
 #include "base/log.h"
-#include "control/open_file.h"
 #include "control/options.h"
 
 namespace mote {
@@ -71,18 +70,16 @@ Result<OpenedDisk> open_disk(std::string_view id, const DiskConfig& config) {
                     config.path, size % kSectorSize);
     warn_of_qcow2(id, config.path, file.fd.get());
 
-    const bool is_device = S_ISBLK(file.status.st_mode);
     return OpenedDisk{
         .resource = {.id = std::string(id),
                      .file = std::move(file.fd),
                      .size_bytes = size - size % kSectorSize,
-                     .block_device = is_device,
+                     .block_device = S_ISBLK(file.status.st_mode),
                      .read_only = config.read_only,
                      .cache = config.cache,
                      .iops = config.iops,
                      .bps = config.bps},
-        .identity = {.device = is_device ? file.status.st_rdev : file.status.st_dev,
-                     .inode = is_device ? 0 : file.status.st_ino},
+        .identity = identity_of(file.status),
     };
 }
 
@@ -100,13 +97,10 @@ Result<> lock_disk(const DiskResource& disk, std::string_view path) {
         return {};
     }
     const bool asked = ::fcntl(disk.file.get(), F_OFD_GETLK, &lock) == 0;
-    const bool known = asked && lock.l_type != F_UNLCK && lock.l_pid > 0;
-    return fail("{}: {} is used {} by another process{}; end that one{}", disk.id, path,
-                asked && lock.l_type == F_RDLCK ? "for reading" : "for writing",
-                known ? fmt::format(" ({})", lock.l_pid) : "",
-                !disk.read_only && asked && lock.l_type == F_RDLCK
-                    ? ", or attach it read-only (,ro)"
-                    : ", or give a copy");
+    const bool by_readers = asked && lock.l_type == F_RDLCK;
+    return fail("{}: {} is used for {} by another process; end that one, or {}", disk.id, path,
+                by_readers ? "reading" : "writing",
+                by_readers ? "attach it read-only (,ro)" : "give a copy");
 }
 
 }  // namespace mote

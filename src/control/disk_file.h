@@ -1,26 +1,18 @@
 // open_disk(): a disk image or block device, checked, measured and locked.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string_view>
 
 #include "base/result.h"
 #include "control/machine_config.h"
+#include "control/open_file.h"
 #include "control/resources.h"
 
 namespace mote {
 
-/// Which file a disk is, whatever paths lead to it.
-struct DiskIdentity {
-    dev_t device = 0;  ///< of a block device its own number, with inode 0
-    ino_t inode = 0;
-    bool operator==(const DiskIdentity&) const = default;
-};
-
 struct OpenedDisk {
     DiskResource resource;
-    DiskIdentity identity;
+    FileIdentity identity;
 };
 
 /// Opens `config.path` without locking it. Warns (one line each) of an incomplete last sector and

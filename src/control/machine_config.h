@@ -51,7 +51,8 @@ struct MachineConfig {
     std::string name = "mote";
     std::string kernel;
     std::optional<std::string> initrd;
-    std::string cmdline;  ///< appended to the default command line
+    std::string cmdline;      ///< appended to the default command line
+    std::string own_cmdline;  ///< words of mote's own in front of it
     std::vector<DiskConfig> disks;
     std::vector<NicConfig> nics;
     std::optional<VsockConfig> vsock;

@@ -55,6 +55,11 @@ std::unexpected<Error> open_failed(std::string_view what, const std::string& pat
 
 }  // namespace
 
+FileIdentity identity_of(const struct stat& status) {
+    if (S_ISBLK(status.st_mode)) return {.device = status.st_rdev, .inode = 0};
+    return {.device = status.st_dev, .inode = status.st_ino};
+}
+
 Result<OpenFile> open_file(std::string_view what, const std::string& path, int flags,
                            AlsoAccept also) {
     // Looked at before it is opened, since opening some devices does something; and after, since

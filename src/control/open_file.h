@@ -15,6 +15,15 @@ namespace mote {
 /// Kinds of file that a use accepts beside regular ones.
 enum class AlsoAccept : uint8_t { nothing, block_device, pipe };
 
+/// Which file something is, whatever paths lead to it.
+struct FileIdentity {
+    dev_t device = 0;  ///< of a block device its own number, with inode 0
+    ino_t inode = 0;
+    bool operator==(const FileIdentity&) const = default;
+};
+
+[[nodiscard]] FileIdentity identity_of(const struct stat& status);
+
 struct OpenFile {
     UniqueFd fd;
     struct stat status{};

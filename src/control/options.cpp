@@ -1,10 +1,14 @@
 #include "control/options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <vector>
+
+#include "control/limits.h"
 
 namespace mote {
 
@@ -46,6 +50,25 @@ std::vector<std::string> split_at_commas(std::string_view text) {
     return parts;
 }
 
+/// Refuses a `part` of `text` whose key one of the `earlier` parts has: `ro` or `cache=` twice.
+Result<> check_new(std::string_view text, std::span<const std::string> earlier,
+                   std::string_view part) {
+    const auto key_of = [](std::string_view each) { return each.substr(0, each.find('=')); };
+    if (std::ranges::find(earlier, key_of(part), key_of) != earlier.end())
+        return fail("'{}' has {} twice; leave one out", text, key_of(part));
+    return {};
+}
+
+template <class T>
+Result<T> with_range(Result<T> parsed, std::string_view least, std::string_view most) {
+    if (!parsed) return fail("{}; give {} to {}", parsed.error().message, least, most);
+    return parsed;
+}
+
+Result<uint32_t> parse_between(std::string_view text, uint32_t least, uint32_t most) {
+    return with_range(parse_number(text), std::to_string(least), std::to_string(most));
+}
+
 }  // namespace
 
 Result<uint64_t> parse_size(std::string_view text) {
@@ -56,8 +79,7 @@ Result<uint64_t> parse_size(std::string_view text) {
     if (error == std::errc::result_out_of_range) return fail("'{}' is too large", text);
     const bool suffixed = end - rest == 1 && suffix_shift(*rest) > 0;
     if (error != std::errc{} || (rest != end && !suffixed))
-        return fail("'{}' is not a size: give bytes, or a number with K, M, G or T, like 256M",
-                    text);
+        return fail("'{}' is not a size, bytes or a number with K, M, G or T, like 256M", text);
     if (!suffixed) return number;
     const auto shift = static_cast<unsigned>(suffix_shift(*rest));
     if (number > (UINT64_MAX >> shift)) return fail("'{}' is too large", text);
@@ -74,6 +96,30 @@ Result<uint32_t> parse_number(std::string_view text) {
     return number;
 }
 
+Result<uint64_t> parse_memory(std::string_view text) {
+    return with_range(parse_size(text), format_size(kMinMemory), format_size(kMaxMemory));
+}
+
+Result<uint32_t> parse_cpus(std::string_view text) {
+    return parse_between(text, 1, kMaxCpus);
+}
+
+Result<uint32_t> parse_cid(std::string_view text) {
+    return parse_between(text, kMinCid, kMaxCid);
+}
+
+Result<uint32_t> parse_connections(std::string_view text) {
+    return parse_between(text, 1, kMaxVsockConnections);
+}
+
+Result<uint32_t> parse_mtu(std::string_view text) {
+    return parse_between(text, kMinMtu, kMaxMtu);
+}
+
+Result<uint32_t> parse_grace(std::string_view text) {
+    return parse_between(text, 0, kMaxGraceSeconds);
+}
+
 Result<CacheMode> parse_cache_mode(std::string_view text) {
     if (text == "writeback") return CacheMode::writeback;
     if (text == "unsafe") return CacheMode::unsafe;
@@ -88,6 +134,7 @@ Result<DiskConfig> parse_disk(std::string_view text) {
         return fail("'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]", text);
     for (size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];
+        TRY(check_new(text, std::span(parts).subspan(1, i - 1), part));
         if (part == "ro") {
             disk.read_only = true;
         } else if (part.starts_with("cache=")) {
@@ -122,7 +169,9 @@ Result<MacAddress> parse_mac(std::string_view text) {
 Result<NicConfig> parse_nic(std::string_view text) {
     NicConfig nic;
     const std::vector<std::string> parts = split_at_commas(text);
-    for (const std::string_view part : parts) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const std::string_view part = parts[i];
+        TRY(check_new(text, std::span(parts).first(i), part));
         if (part.starts_with("tap=")) {
             nic.tap = part.substr(4);
         } else if (part == "user") {
@@ -130,7 +179,7 @@ Result<NicConfig> parse_nic(std::string_view text) {
         } else if (part.starts_with("mac=")) {
             nic.mac = TRY(parse_mac(part.substr(4)));
         } else if (part.starts_with("mtu=")) {
-            nic.mtu = TRY(parse_number(part.substr(4)));
+            nic.mtu = TRY(parse_mtu(part.substr(4)));
         } else {
             return fail(
                 "'{}' has the unknown part '{}'; known are tap=NAME, user, mac=MAC and mtu=N", text,
@@ -145,13 +194,15 @@ Result<NicConfig> parse_nic(std::string_view text) {
 Result<VsockConfig> parse_vsock(std::string_view text) {
     VsockConfig vsock;
     const std::vector<std::string> parts = split_at_commas(text);
-    for (const std::string_view part : parts) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const std::string_view part = parts[i];
+        TRY(check_new(text, std::span(parts).first(i), part));
         if (part.starts_with("cid=")) {
-            vsock.cid = TRY(parse_number(part.substr(4)));
+            vsock.cid = TRY(parse_cid(part.substr(4)));
         } else if (part.starts_with("path=")) {
             vsock.path = part.substr(5);
         } else if (part.starts_with("connections=")) {
-            vsock.connections = TRY(parse_number(part.substr(12)));
+            vsock.connections = TRY(parse_connections(part.substr(12)));
         } else {
             return fail(
                 "'{}' has the unknown part '{}'; known are cid=N, path=PATH and connections=N",

@@ -17,6 +17,14 @@ Result<uint64_t> parse_size(std::string_view text);
 /// A decimal number of 32 bits. Errors: not one, or too large.
 Result<uint32_t> parse_number(std::string_view text);
 
+/// The same for one field; errors tell its range, which validate() then checks.
+Result<uint64_t> parse_memory(std::string_view text);
+Result<uint32_t> parse_cpus(std::string_view text);
+Result<uint32_t> parse_cid(std::string_view text);
+Result<uint32_t> parse_connections(std::string_view text);
+Result<uint32_t> parse_mtu(std::string_view text);
+Result<uint32_t> parse_grace(std::string_view text);
+
 /// `writeback`, `unsafe` or `direct`.
 Result<CacheMode> parse_cache_mode(std::string_view text);
 

@@ -28,15 +28,24 @@ Result<> check_host_memory(uint64_t wanted) {
     return {};
 }
 
-Result<UniqueFd> open_image(std::string_view what, const std::string& path) {
+/// A file of the machine, by the name that messages have for it.
+struct UsedFile {
+    std::string name;
+    FileIdentity identity;
+};
+
+Result<UniqueFd> open_image(std::string_view what, const std::string& path,
+                            std::vector<UsedFile>& used) {
     OpenFile file = TRY(open_file(what, path, O_RDONLY, AlsoAccept::nothing));
     if (file.status.st_size == 0) return fail("{}: {} is empty; give another file", what, path);
+    used.push_back({std::string(what), identity_of(file.status)});
     return std::move(file.fd);
 }
 
-Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& configs) {
+Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& configs,
+                                             std::vector<UsedFile>& used) {
     std::vector<DiskResource> disks;
-    std::vector<DiskIdentity> identities;
+    std::vector<FileIdentity> identities;
     for (size_t i = 0; i < configs.size(); ++i) {
         const DiskConfig& config = configs[i];
         OpenedDisk disk = TRY(open_disk(fmt::format("disk{}", i), config));
@@ -50,6 +59,7 @@ Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& conf
         }
         TRY(lock_disk(disk.resource, config.path));
         identities.push_back(disk.identity);
+        used.push_back({disk.resource.id, disk.identity});
         disks.push_back(std::move(disk.resource));
     }
     return disks;
@@ -70,6 +80,17 @@ Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs
     return nics;
 }
 
+/// The console's file may exist, but not as another part of the machine: output would be appended
+/// to it.
+Result<> check_console(const ConsoleConfig& console, const std::vector<UsedFile>& used) {
+    struct stat status{};
+    if (console.path.empty() || ::stat(console.path.c_str(), &status) != 0) return {};
+    for (const UsedFile& file : used)
+        if (file.identity == identity_of(status))
+            return fail("console: {} is also {}; give another path", console.path, file.name);
+    return {};
+}
+
 /// Last of all: what is refused leaves no socket behind.
 Result<> open_vsock(const VsockConfig& config, Resources& resources) {
     TRY(allow_open_files("vsock", config.connections + kOtherFiles));
@@ -87,9 +108,11 @@ Result<> open_vsock(const VsockConfig& config, Resources& resources) {
 Result<Resources> open_resources(const ValidMachineConfig& config) {
     Resources resources;
     TRY(check_host_memory(config->memory_bytes));
-    resources.kernel = TRY(open_image("kernel", config->kernel));
-    if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd));
-    resources.disks = TRY(open_disks(config->disks));
+    std::vector<UsedFile> used;
+    resources.kernel = TRY(open_image("kernel", config->kernel, used));
+    if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd, used));
+    resources.disks = TRY(open_disks(config->disks, used));
+    TRY(check_console(config->console, used));
     resources.nics = TRY(open_nics(config->nics));
     if (config->vsock) TRY(open_vsock(*config->vsock, resources));
     return resources;

@@ -50,11 +50,12 @@ struct Resources {
 };
 
 /// Opens what the configuration names and checks what only the host can tell: that each file is
-/// one that fits its use, that no disk is used twice with a writer among the users, that there is
-/// memory for the guest. Nothing is created or changed but the vsock device's socket, which goes
-/// with the result, and the limit of open files. Call before there are threads. What is odd but
-/// possible (an image that looks like qcow2, an incomplete last sector) draws a warning. Errors:
-/// one line that names the thing, the reason and, where there is one, the way out.
+/// one that fits its use, that no disk is used twice with a writer among the users, that the
+/// console is none of them, that there is memory for the guest. Nothing is created or changed but
+/// the vsock device's socket, which goes with the result, and the limit of open files. Call before
+/// there are threads. What is odd but possible (an image that looks like qcow2, an incomplete last
+/// sector) draws a warning. Errors: one line that names the thing, the reason and, where there is
+/// one, the way out.
 Result<Resources> open_resources(const ValidMachineConfig& config);
 
 }  // namespace mote

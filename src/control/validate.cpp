@@ -16,16 +16,8 @@ constexpr size_t kMaxCommandLine = 2047;  // the guest's limit; the default take
 constexpr size_t kMaxDevices = 18;        // virtio devices: interrupts 5 to 22
 constexpr size_t kMaxNics = 8;
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ without the closing NUL
-constexpr uint32_t kMinMtu = 68;          // IPv4's least
-constexpr uint32_t kMaxMtu = 65535;
-constexpr uint64_t kMinMemory = uint64_t{2} << 20U;
-constexpr uint64_t kMaxMemory = uint64_t{4} << 40U;
 constexpr uint64_t kPageSize = 4096;
 constexpr size_t kMaxPortSuffix = 11;  // "_4294967295"
-constexpr uint32_t kMinCid = 3;        // 0 to 2 are the hypervisor's, loopback and the host's
-constexpr uint32_t kMaxCid = UINT32_MAX - 1;
-constexpr uint32_t kMaxVsockConnections = 8191;
-constexpr uint32_t kMaxGraceSeconds = 3600;
 
 bool is_name_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -50,8 +42,8 @@ Result<> check_path(std::string_view field, std::string_view path, size_t longes
 
 Result<> check_cmdline(std::string_view text) {
     if (text.size() > kMaxCommandLine)
-        return fail("cmdline: {} bytes are too many, at most {} are possible", text.size(),
-                    kMaxCommandLine);
+        return fail("cmdline: {} bytes are too many, the limit is {} with mote's own; shorten it",
+                    text.size(), kMaxCommandLine);
     const auto is_control = [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
     };

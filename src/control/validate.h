@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "base/result.h"
+#include "control/limits.h"
 #include "control/machine_config.h"
 
 namespace mote {
-
-inline constexpr uint32_t kMaxCpus = 32;
 
 /// A MachineConfig that has passed validate().
 class ValidMachineConfig {

@@ -77,7 +77,9 @@ std::string Vcpu::failure() const {
     switch (run_->exit_reason) {
         case KVM_EXIT_INTERNAL_ERROR:
             if (run_->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-                return where + ": KVM met an instruction that it cannot emulate";
+                return where +
+                       ": KVM met an instruction that it cannot emulate; see mote check, "
+                       "this host's KVM may be unable to run Linux";
             return fmt::format("{}: KVM internal error {}", where, run_->internal.suberror);
         case KVM_EXIT_FAIL_ENTRY:
             return fmt::format(

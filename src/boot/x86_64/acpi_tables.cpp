@@ -166,12 +166,12 @@ Result<GuestAddress> write_acpi_tables(const GuestMemory& memory, const BootConf
     for (const Bytes* table : {&tables.dsdt, &tables.fadt, &tables.madt, &tables.xsdt}) {
         const GuestAddress next = after(at, *table);
         if (next > layout::kRsdp || !memory.write(at, *table))
-            return fail("ACPI tables: no room for {} CPUs and {} devices: use fewer", config.cpus,
+            return fail("ACPI tables: no room for {} CPUs and {} devices; use fewer", config.cpus,
                         config.virtio.size());
         at = next;
     }
     if (!memory.write(layout::kRsdp, tables.rsdp))
-        return fail("ACPI tables: no memory at {:#x}: give the guest more", layout::kRsdp.value);
+        return fail("ACPI tables: no memory at {:#x}; give the guest more", layout::kRsdp.value);
     return layout::kRsdp;
 }
 

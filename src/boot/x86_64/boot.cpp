@@ -24,7 +24,7 @@ template <class T>
 Result<T> named(const std::string& name, Result<T> result) {
     if (result) return result;
     Error error = std::move(result).error();
-    error.message = name + ": " + error.message;
+    error.message = name + " " + error.message;
     return std::unexpected(std::move(error));
 }
 
@@ -35,7 +35,7 @@ Result<InitrdRange> load_initrd(const GuestMemory& memory, const LoadedKernel& k
     const uint64_t base = file.size() > limit ? 0 : (limit - file.size()) / kPageSize * kPageSize;
     if (base < kernel.end.value)
         return fail(
-            "has {} MiB, which do not fit between the kernel, up to {} MiB, and {} MiB: give "
+            "has {} MiB, which do not fit between the kernel, up to {} MiB, and {} MiB; give "
             "the guest more memory",
             (file.size() + kMiB - 1) / kMiB, (kernel.end.value + kMiB - 1) / kMiB, limit / kMiB);
     TRY(file.load(memory, {base}, 0, file.size()));
@@ -51,7 +51,7 @@ Result<LoadedKernel> load_kernel_file(const GuestMemory& memory, int fd) {
 
 Result<CpuStart> load_guest(const GuestMemory& memory, const BootConfig& config) {
     if (low_ram_end(memory) <= layout::kHighRam.value)
-        return fail("guest memory: {} KiB are not enough to boot: give at least 2 MiB",
+        return fail("guest memory: {} KiB are not enough to boot; give at least 2 MiB",
                     low_ram_end(memory) / 1024);
     const LoadedKernel kernel =
         TRY(named(config.kernel_name, load_kernel_file(memory, config.kernel_fd)));

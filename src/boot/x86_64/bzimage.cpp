@@ -35,10 +35,10 @@ Result<Header> read_header(const ImageFile& file, std::span<const std::byte> hea
     const auto version = field<uint16_t>(head, setup::kVersion);
     if (version < setup::kVersion212)
         return fail(
-            "is a bzImage of boot protocol {}.{:02}, older than 2.12: use Linux 3.8 or newer",
+            "is a bzImage of boot protocol {}.{:02}, older than 2.12; use Linux 3.8 or newer",
             version >> 8U, version & 0xFFU);
     if ((field<uint16_t>(head, setup::kXLoadFlags) & setup::kXlfKernel64) == 0)
-        return fail("is a bzImage without a 64-bit entry: use a kernel built for x86-64");
+        return fail("is a bzImage without a 64-bit entry; use a kernel built for x86-64");
     const uint64_t sectors = field<uint8_t>(head, setup::kSetupSectors);
     const uint64_t code_offset = ((sectors == 0 ? 4 : sectors) + 1) * kSectorSize;
     const uint64_t code_size = uint64_t{field<uint32_t>(head, setup::kSysSize)} * 16;
@@ -46,10 +46,10 @@ Result<Header> read_header(const ImageFile& file, std::span<const std::byte> hea
     const uint64_t there = file.size() - std::min(file.size(), code_offset);
     if (code_size == 0 || there + 15 < code_size)
         return fail(
-            "is truncated: a bzImage of {} bytes, the file has {}: make or download it again",
+            "is truncated: a bzImage of {} bytes, the file has {}; make or download it again",
             code_offset + code_size, file.size());
     if (std::min(code_size, there) <= setup::kEntry64Offset)
-        return fail("is a bzImage that ends before its 64-bit entry: make or download it again");
+        return fail("is a bzImage that ends before its 64-bit entry; make or download it again");
     const Header header{
         .code_offset = code_offset,
         .code_size = std::min(code_size, there),
@@ -62,7 +62,7 @@ Result<Header> read_header(const ImageFile& file, std::span<const std::byte> hea
     if (!std::has_single_bit(header.alignment) || header.alignment > kMaxAlignment ||
         header.preferred_address >= layout::kMmioHoleStart)
         return fail(
-            "is a bzImage with an impossible address or alignment ({:#x}, {:#x}): make it again",
+            "is a bzImage with an impossible address or alignment ({:#x}, {:#x}); make it again",
             header.preferred_address, header.alignment);
     return header;
 }
@@ -89,7 +89,7 @@ Result<LoadedKernel> load_bzimage(const GuestMemory& memory, const ImageFile& fi
     const uint64_t ram_end = low_ram_end(memory);
     if (end > ram_end)
         return fail(
-            "needs memory up to {} MiB to unpack itself, the guest has {} MiB: give it more",
+            "needs memory up to {} MiB to unpack itself, the guest has {} MiB; give it more",
             (end + kMiB - 1) / kMiB, ram_end / kMiB);
     TRY(file.load(memory, {load}, header.code_offset, header.code_size));
     const size_t header_end =

@@ -38,15 +38,15 @@ std::string default_cmdline(bool serial_console, bool acpi, std::optional<bool> 
 
 Result<> write_cmdline(const GuestMemory& memory, const std::string& cmdline) {
     if (cmdline.find('\0') != std::string::npos)
-        return fail("command line: contains a NUL byte: remove it");
+        return fail("command line: contains a NUL byte; remove it");
     if (cmdline.size() >= layout::kCommandLineSize)
         return fail(
-            "command line: {} characters with what the machine adds, the limit is {}: "
+            "command line: {} characters with what the machine adds, the limit is {}; "
             "shorten it",
             cmdline.size(), layout::kCommandLineSize - 1);
     if (!memory.write(layout::kCommandLine,
                       std::as_bytes(std::span(cmdline.c_str(), cmdline.size() + 1))))
-        return fail("command line: no memory at {:#x}: give the guest more",
+        return fail("command line: no memory at {:#x}; give the guest more",
                     layout::kCommandLine.value);
     return {};
 }

@@ -97,7 +97,7 @@ Result<CpuStart> make_cpu_start(const GuestMemory& memory, const LoadedKernel& k
     }
     const bool written =
         write_gdt(memory, start) && (!is_long || write_page_tables(memory, kernel.end.value));
-    if (!written) return fail("leaves no room for the boot data: give the guest more memory");
+    if (!written) return fail("leaves no room for the boot data; give the guest more memory");
     return start;
 }
 

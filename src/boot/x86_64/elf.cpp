@@ -23,26 +23,26 @@ constexpr uint64_t kMiB = uint64_t{1} << 20U;
 
 Result<Elf64_Ehdr> read_header(std::span<const std::byte> head) {
     Elf64_Ehdr header;
-    if (head.size() < EI_NIDENT) return fail("is truncated within the ELF header: make it again");
+    if (head.size() < EI_NIDENT) return fail("is truncated within the ELF header; make it again");
     std::memcpy(header.e_ident, head.data(), EI_NIDENT);
     if (header.e_ident[EI_CLASS] != ELFCLASS64)
-        return fail("is an ELF file, but not a 64-bit one: name an x86-64 vmlinux");
+        return fail("is an ELF file, but not a 64-bit one; name an x86-64 vmlinux");
     if (header.e_ident[EI_DATA] != ELFDATA2LSB)
-        return fail("is a big-endian ELF file: name an x86-64 vmlinux");
+        return fail("is a big-endian ELF file; name an x86-64 vmlinux");
     if (head.size() < sizeof(header))
-        return fail("is truncated within the ELF header: make or download it again");
+        return fail("is truncated within the ELF header; make or download it again");
     std::memcpy(&header, head.data(), sizeof(header));
     if (header.e_machine != EM_X86_64)
-        return fail("is an ELF file for another machine (e_machine {}): name an x86-64 vmlinux",
+        return fail("is an ELF file for another machine (e_machine {}); name an x86-64 vmlinux",
                     header.e_machine);
     if (header.e_type != ET_EXEC)
         return fail(
-            "is an ELF file, but not an executable at fixed addresses (e_type {}): name the "
+            "is an ELF file, but not an executable at fixed addresses (e_type {}); name the "
             "kernel's vmlinux",
             header.e_type);
     if (header.e_phnum == 0 || header.e_phnum > kMaxProgramHeaders ||
         header.e_phentsize != sizeof(Elf64_Phdr))
-        return fail("has {} ELF program headers of {} bytes, not 1 to {} of {}: make it again",
+        return fail("has {} ELF program headers of {} bytes, not 1 to {} of {}; make it again",
                     header.e_phnum, header.e_phentsize, kMaxProgramHeaders, sizeof(Elf64_Phdr));
     return header;
 }
@@ -65,24 +65,24 @@ Result<uint64_t> check_segment(const ImageFile& file, const Elf64_Phdr& segment,
     if (segment.p_filesz > segment.p_memsz ||
         __builtin_add_overflow(segment.p_paddr, segment.p_memsz, &end))
         return fail(
-            "has an ELF segment with impossible sizes ({:#x} bytes at {:#x}): make it again",
+            "has an ELF segment with impossible sizes ({:#x} bytes at {:#x}); make it again",
             segment.p_memsz, segment.p_paddr);
     if (!file.contains(segment.p_offset, segment.p_filesz))
         return fail(
-            "is truncated: an ELF segment has {:#x} bytes at {:#x}, the file {:#x} in all: "
+            "is truncated: an ELF segment has {:#x} bytes at {:#x}, the file {:#x} in all; "
             "make or download it again",
             segment.p_filesz, segment.p_offset, file.size());
     if (segment.p_paddr < layout::kHighRam.value)
         return fail(
-            "has an ELF segment at {:#x}, below 1 MiB where the boot data is: link it higher",
+            "has an ELF segment at {:#x}, below 1 MiB where the boot data is; link it higher",
             segment.p_paddr);
     if (end > layout::kMmioHoleStart)
         return fail(
-            "has an ELF segment up to {:#x}, above the last address for a kernel ({:#x}): "
+            "has an ELF segment up to {:#x}, above the last address for a kernel ({:#x}); "
             "link it lower",
             end, layout::kMmioHoleStart);
     if (end > ram_end)
-        return fail("needs memory up to {} MiB, the guest has {} MiB: give it more",
+        return fail("needs memory up to {} MiB, the guest has {} MiB; give it more",
                     (end + kMiB - 1) / kMiB, ram_end / kMiB);
     return end;
 }
@@ -112,7 +112,7 @@ Result<std::optional<uint64_t>> read_pvh_entry(const ImageFile& file,
     for (const Elf64_Phdr& segment : segments) {
         if (segment.p_type != PT_NOTE || segment.p_filesz == 0) continue;
         if (segment.p_filesz > kMaxNoteBytes)
-            return fail("has {} bytes of ELF notes, more than {}: make it again", segment.p_filesz,
+            return fail("has {} bytes of ELF notes, more than {}; make it again", segment.p_filesz,
                         kMaxNoteBytes);
         Bytes notes(segment.p_filesz);
         TRY(file.read(segment.p_offset, notes));
@@ -151,7 +151,7 @@ Result<LoadedKernel> load_elf(const GuestMemory& memory, const ImageFile& file,
     kernel.protocol = pvh ? BootProtocol::pvh : BootProtocol::linux64;
     kernel.entry = {pvh.value_or(header.e_entry)};
     if (!in_loaded_segment(segments, kernel.entry.value))
-        return fail("has its {} entry at {:#x}, outside of what it loads: name a kernel's vmlinux",
+        return fail("has its {} entry at {:#x}, outside of what it loads; name a kernel's vmlinux",
                     pvh ? "PVH" : "64-bit", kernel.entry.value);
     for (const Elf64_Phdr& segment : segments)
         if (segment.p_type == PT_LOAD && segment.p_filesz != 0)

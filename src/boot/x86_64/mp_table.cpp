@@ -116,7 +116,7 @@ Result<> write_mp_table(const GuestMemory& memory, const BootConfig& config) {
         return fail("MP table: {} CPUs, not 1 to 254", config.cpus);
     const Bytes table = make_mp_table(config);
     if (table.size() > room || !memory.write(layout::kMpTable, table))
-        return fail("MP table: no room for {} CPUs and {} devices: use ACPI, or fewer", config.cpus,
+        return fail("MP table: no room for {} CPUs and {} devices; use ACPI, or fewer", config.cpus,
                     config.virtio.size());
     return {};
 }

@@ -3,6 +3,8 @@
 
 #include <sys/ioctl.h>
 
+#include <algorithm>
+
 #include "boot/boot.h"
 #include "boot/cmdline.h"
 #include "boot/x86_64/cpu_start.h"
@@ -34,6 +36,7 @@ class X86Platform final : public Platform {
 
   private:
     [[nodiscard]] std::string command_line() const;
+    [[nodiscard]] Result<> check_cmdline(const BootConfig& boot) const;
 
     const Kvm& kvm_;
     const MachineConfig config_;
@@ -74,8 +77,20 @@ std::string X86Platform::command_line() const {
     std::optional<bool> root_read_only;
     if (!config_.disks.empty()) root_read_only = config_.disks.front().read_only;
     std::string line = default_cmdline(com1_ != nullptr, config_.acpi, root_read_only);
-    if (!config_.cmdline.empty()) line += " " + config_.cmdline;
+    for (const std::string& words : {config_.own_cmdline, config_.cmdline})
+        if (!words.empty()) line += " " + words;
     return line;
+}
+
+/// What the user gave has to fit beside what mote adds.
+Result<> X86Platform::check_cmdline(const BootConfig& boot) const {
+    const std::string line =
+        boot.acpi ? boot.cmdline : with_virtio_devices(boot.cmdline, boot.virtio);
+    if (line.size() < layout::kCommandLineSize) return {};
+    const size_t added = line.size() - config_.cmdline.size();
+    const size_t limit = layout::kCommandLineSize - 1;
+    return fail("cmdline: {} bytes are too many, {} are left of {} beside mote's own; shorten it",
+                config_.cmdline.size(), limit - std::min(added, limit), limit);
 }
 
 Result<> X86Platform::load(const GuestMemory& memory, const Resources& resources, size_t virtio,
@@ -93,8 +108,9 @@ Result<> X86Platform::load(const GuestMemory& memory, const Resources& resources
         boot.virtio.push_back({.address = {place.first_page.value + i * kVirtioPageSize},
                                .size = kVirtioPageSize,
                                .gsi = place.first_gsi + static_cast<uint32_t>(i)});
-    boot.kernel_name = fmt::format("kernel '{}'", config_.kernel);
-    boot.initrd_name = fmt::format("initrd '{}'", config_.initrd.value_or(""));
+    boot.kernel_name = fmt::format("kernel: {}", config_.kernel);
+    boot.initrd_name = fmt::format("initrd: {}", config_.initrd.value_or(""));
+    TRY(check_cmdline(boot));
     const CpuStart start = TRY(load_guest(memory, boot));
     return set_up_cpus(kvm_, vcpus, start);
 }

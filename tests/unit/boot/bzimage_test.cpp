@@ -115,7 +115,7 @@ TEST_CASE("kernel image: what is not one is named") {
             append(bytes, static_cast<uint8_t>(byte));
         return load_error(bytes);
     };
-    CHECK_THAT(error({0x1F, 0x8B, 8, 0}), Contains("begins with 1f 8b (gzip): unpack it first"));
+    CHECK_THAT(error({0x1F, 0x8B, 8, 0}), Contains("begins with 1f 8b (gzip); unpack it first"));
     CHECK_THAT(error({0x28, 0xB5, 0x2F, 0xFD}), Contains("28 b5 2f fd (zstd)"));
     CHECK_THAT(error({0xFD, '7', 'z', 'X', 'Z', 0}), Contains("(xz)"));
     CHECK_THAT(error({1, 2, 3, 4, 5}), Contains("begins with 01 02 03 04, neither"));

@@ -129,10 +129,10 @@ TEST_CASE("load_guest: what is no usable file is named") {
     const GuestMemory memory = make_memory(64 * kMiB);
     const UniqueFd good = make_file(make_bzimage());
     const auto kernel_error = [&](int fd) {
-        return load_guest(memory, {.kernel_fd = fd, .kernel_name = "kernel '/k'"}).error().message;
+        return load_guest(memory, {.kernel_fd = fd, .kernel_name = "kernel: /k"}).error().message;
     };
     const UniqueFd folder(::open("/tmp", O_RDONLY | O_CLOEXEC));
-    CHECK_THAT(kernel_error(folder.get()), Contains("kernel '/k': is a directory"));
+    CHECK_THAT(kernel_error(folder.get()), Contains("kernel: /k is a directory"));
     const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     CHECK_THAT(kernel_error(null.get()), Contains("is not a regular file"));
     CHECK_THAT(kernel_error(-1), Contains("Bad file descriptor"));

@@ -61,10 +61,24 @@ TEST_CASE("wrong arguments are named, with what may have been meant", "[cli]") {
     CHECK(error_of({"run", "--network"}) == "unknown argument '--network'; see mote run --help");
     CHECK(error_of({"check", "--quite"}) == "unknown argument '--quite'; did you mean --quiet?");
     CHECK(error_of({"run", "file"}) == "unknown argument 'file'; see mote run --help");
-    CHECK(error_of({"run", "--kernel"}) ==
-          "--kernel: 1 required FILE missing; see mote run --help");
-    CHECK_FALSE(error_of({"run", "--cpus", "1", "--cpus", "2"}).empty());
-    CHECK_FALSE(error_of({"--frob"}).empty());
+    CHECK(error_of({"--frob"}) == "unknown argument '--frob'; see mote --help");
+}
+
+TEST_CASE("wrong uses of an option are told in mote's words", "[cli]") {
+    CHECK(error_of({"run", "--kernel"}) == "--kernel: lacks its value, FILE; see mote run --help");
+    CHECK(error_of({"run", "--disk"}) ==
+          "--disk: lacks its value, PATH[,ro][,cache=writeback|unsafe|direct]; "
+          "see mote run --help");
+    CHECK(error_of({"run", "--cpus", "1", "--cpus", "2"}) ==
+          "--cpus: is given 2 times; give it once");
+    CHECK(error_of({"run", "--cpus=1", "--mem", "1G", "--cpus=2", "--cpus", "3"}) ==
+          "--cpus: is given 3 times; give it once");
+    for (const char* flag :
+         {"--no-entropy=banana", "--no-entropy=false", "--no-entropy=0", "--no-entropy=2"})
+        CHECK(error_of({"run", flag}) == "--no-entropy: takes no value; give it alone");
+    CHECK(error_of({"check", "--quiet=no"}) == "--quiet: takes no value; give it alone");
+    CHECK(error_of({"--version=1.0"}) == "--version: takes no value; give it alone");
+    CHECK(config_of({"run", "--no-acpi", "--no-acpi"})->acpi == false);
 }
 
 TEST_CASE("run's options fill the configuration", "[cli]") {
@@ -112,9 +126,14 @@ TEST_CASE("run's options fill the configuration", "[cli]") {
 
 TEST_CASE("bad values name the option", "[cli]") {
     CHECK(config_of({"run", "--mem", "lots"}).error().message ==
-          "--mem: 'lots' is not a size: give bytes, or a number with K, M, G or T, like 256M");
+          "--mem: 'lots' is not a size, bytes or a number with K, M, G or T, like 256M; give 2M to "
+          "4T");
     CHECK(config_of({"run", "--cpus", "two"}).error().message ==
-          "--cpus: 'two' is not a whole number");
+          "--cpus: 'two' is not a whole number; give 1 to 32");
+    CHECK(config_of({"run", "--cpus", "999999999999"}).error().message ==
+          "--cpus: '999999999999' is too large; give 1 to 32");
+    CHECK(config_of({"run", "--mem", "9999999999999999999999"}).error().message ==
+          "--mem: '9999999999999999999999' is too large; give 2M to 4T");
     CHECK(config_of({"run", "--disk", "a,rw"}).error().message.starts_with("--disk: 'a,rw' has"));
     CHECK(config_of({"run", "--console", "pty"}).error().message.starts_with("--console: 'pty'"));
     CHECK(config_of({"run", "--grace", "-1"}).error().message.starts_with("--grace: '-1'"));
@@ -136,20 +155,36 @@ TEST_CASE("options override the config file", "[cli]") {
     CHECK_FALSE(config->acpi);
 }
 
-TEST_CASE("the size of the terminal goes in front of the command line", "[cli]") {
+TEST_CASE("the size of the terminal is a word of the command line", "[cli]") {
     const Pty pty;
     MachineConfig config;
     config.cmdline = "quiet -- sh";
     add_window_size(config, pty.slave.get());
-    CHECK(config.cmdline == "quiet -- sh");  // a new pty tells no size
+    CHECK(config.own_cmdline.empty());  // a new pty tells no size
+    const Pipe pipe;
+    add_window_size(config, pipe.writer.get());
+    CHECK(config.own_cmdline.empty());
     const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
     REQUIRE(::ioctl(pty.master.get(), TIOCSWINSZ, &size) == 0);
     add_window_size(config, pty.slave.get());
-    CHECK(config.cmdline == "mote.winsize=24x80 quiet -- sh");
-    config.cmdline.clear();
-    add_window_size(config, pty.slave.get());
-    CHECK(config.cmdline == "mote.winsize=24x80");
-    const Pipe pipe;
-    add_window_size(config, pipe.writer.get());
-    CHECK(config.cmdline == "mote.winsize=24x80");
+    CHECK(config.own_cmdline == "mote.winsize=24x80");
+    CHECK(config.cmdline == "quiet -- sh");
+}
+
+TEST_CASE("a value out of range names the file that it stands in", "[cli]") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("config", R"({"kernel": "k", "cpus": 33})");
+    const auto error_with = [&](std::vector<const char*> arguments) {
+        arguments.insert(arguments.begin(), {"run", "--config", path.c_str()});
+        const auto parsed = parse(std::move(arguments));
+        REQUIRE(parsed);
+        const auto valid = validate_options(build_config(parsed->run).value(), parsed->run);
+        return valid ? "" : valid.error().message;
+    };
+    CHECK(error_with({}) == "config: " + path + ": cpus: 33 is not possible; give 1 to 32");
+    CHECK(error_with({"--cpus", "2"}).empty());
+    CHECK(error_with({"--cpus", "40"}) == "cpus: 40 is not possible; give 1 to 32");
+    CHECK(error_with({"--cpus", "2", "--mem", "1M"}) ==
+          "memory: 1M is not possible; give 2M to 4T");
+    CHECK(error_with({"--mem", "1M", "--name", "a b"}).starts_with("name: 'a b'"));
 }

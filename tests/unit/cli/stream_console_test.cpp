@@ -165,9 +165,10 @@ TEST_CASE("a console path that cannot be written is an error", "[cli]") {
         return opened ? "" : opened.error().message;
     };
     CHECK(error(folder.path("")) ==
-          "console: cannot write " + folder.path("") + ": Is a directory");
+          "console: cannot write " + folder.path("") + ": Is a directory; give another path");
     CHECK(error(folder.path("no/such")) ==
-          "console: cannot write " + folder.path("no/such") + ": No such file or directory");
+          "console: cannot write " + folder.path("no/such") +
+              ": No such file or directory; make its folder, or give another path");
     const std::string fifo = folder.path("fifo");
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
     CHECK(error(fifo) == "console: nobody reads the FIFO " + fifo + "; start a reader");

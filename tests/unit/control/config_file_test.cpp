@@ -80,10 +80,12 @@ TEST_CASE("unknown keys are refused with the line and the nearest key", "[contro
 }
 
 TEST_CASE("duplicate keys are refused", "[control]") {
-    CHECK(error_of("{\"cpus\": 1,\n\n\"cpus\": 2}") == "line 3: key 'cpus' is given twice");
-    CHECK(error_of(R"({"disks": [], "disks": []})") == "line 1: key 'disks' is given twice");
+    CHECK(error_of("{\"cpus\": 1,\n\n\"cpus\": 2}") ==
+          "line 3: key 'cpus' is given twice; leave one out");
+    CHECK(error_of(R"({"disks": [], "disks": []})") ==
+          "line 1: key 'disks' is given twice; leave one out");
     CHECK(error_of(R"({"disks": [{"path": "a", "path": "b"}]})") ==
-          "line 1: key 'disks[0].path' is given twice");
+          "line 1: key 'disks[0].path' is given twice; leave one out");
     // The same key in two disks is no duplicate.
     CHECK(error_of(R"({"disks": [{"path": "a"}, {"path": "b"}]})").empty());
 }
@@ -92,9 +94,19 @@ TEST_CASE("wrong types are refused", "[control]") {
     CHECK(error_of(R"({"cpus": "4"})") ==
           "line 1: key 'cpus' must be a whole number, not a string");
     CHECK(error_of(R"({"cpus": -1})") ==
-          "line 1: key 'cpus' must be a whole number, not a fraction or negative "
-          "number");
-    CHECK(error_of(R"({"cpus": 4294967296})") == "line 1: key 'cpus' 4294967296 is too large");
+          "line 1: key 'cpus' '-1' is not a whole number; give 1 to 32");
+    CHECK(error_of(R"({"cpus": 1e1})") ==
+          "line 1: key 'cpus' '1e1' is not a whole number; give 1 to 32");
+    CHECK(error_of(R"({"memory": 99999999999999999999})") ==
+          "line 1: key 'memory' '99999999999999999999' is too large; give 2M to 4T");
+    CHECK(error_of(R"({"memory": 1.5})") ==
+          "line 1: key 'memory' '1.5' is not a size, bytes or a number with K, M, G or T, like "
+          "256M; give 2M to 4T");
+    CHECK(error_of("{\"cpus\": 0." + std::string(100, '1') + "}") ==
+          "line 1: key 'cpus' '0." + std::string(38, '1') +
+              "...' is not a whole number; give 1 to 32");
+    CHECK(error_of(R"({"cpus": 4294967296})") ==
+          "line 1: key 'cpus' '4294967296' is too large; give 1 to 32");
     CHECK(error_of(R"({"kernel": null})") == "line 1: key 'kernel' must be a string, not null");
     CHECK(error_of(R"({"acpi": 1})") == "line 1: key 'acpi' must be true or false, not a number");
     CHECK(
@@ -102,8 +114,8 @@ TEST_CASE("wrong types are refused", "[control]") {
         "line 1: key 'memory' must be a size: a string like \"256M\", or bytes, not true or false");
     CHECK(
         error_of(R"({"memory": "12q"})") ==
-        "line 1: key 'memory' '12q' is not a size: give bytes, or a number with K, M, G or T, like "
-        "256M");
+        "line 1: key 'memory' '12q' is not a size, bytes or a number with K, M, G or T, like 256M; "
+        "give 2M to 4T");
     CHECK(error_of(R"({"disks": "a"})") ==
           "line 1: key 'disks' must be a list of objects, not a string");
     CHECK(error_of("{\"disks\": [\n\"a\"]}") ==
@@ -148,7 +160,7 @@ TEST_CASE("a network device in the config file is read as strictly", "[control]"
           "line 1: key 'net' must be a list of objects, not a string");
     CHECK(error_of(R"({"net": [{"tap": []}]})") == "line 1: key 'net[0].tap' must not be a list");
     CHECK(error_of(R"({"net": [{"tap": "a", "tap": "b"}]})") ==
-          "line 1: key 'net[0].tap' is given twice");
+          "line 1: key 'net[0].tap' is given twice; leave one out");
 }
 
 TEST_CASE("the vsock device in the config file is an object, read as strictly", "[control]") {

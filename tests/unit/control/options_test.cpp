@@ -23,7 +23,7 @@ TEST_CASE("parse_size refuses what is no size", "[control]") {
         CHECK_FALSE(parse_size(text));
     }
     CHECK(parse_size("12q").error().message ==
-          "'12q' is not a size: give bytes, or a number with K, M, G or T, like 256M");
+          "'12q' is not a size, bytes or a number with K, M, G or T, like 256M");
     CHECK(parse_size("16777216T").error().message == "'16777216T' is too large");
 }
 
@@ -68,6 +68,10 @@ TEST_CASE("parse_disk refuses what it does not know", "[control]") {
         INFO(text);
         CHECK_FALSE(parse_disk(text));
     }
+    CHECK(parse_disk("a,ro,ro").error().message == "'a,ro,ro' has ro twice; leave one out");
+    CHECK(parse_disk("a,cache=unsafe,ro,cache=direct").error().message ==
+          "'a,cache=unsafe,ro,cache=direct' has cache twice; leave one out");
+    CHECK(parse_disk("ro,ro").value().path == "ro");
     CHECK(parse_disk("a,cache=none").error().message ==
           "cache mode 'none' is unknown; there are writeback, unsafe and direct");
 }
@@ -112,6 +116,10 @@ TEST_CASE("parse_nic refuses what it does not know", "[control]") {
         INFO(text);
         CHECK_FALSE(parse_nic(text));
     }
+    CHECK(parse_nic("tap=a,mtu=1500,tap=b").error().message ==
+          "'tap=a,mtu=1500,tap=b' has tap twice; leave one out");
+    CHECK(parse_nic("tap=a,mtu=x").error().message ==
+          "'x' is not a whole number; give 68 to 65535");
     CHECK(parse_nic("tap=a,ip=1").error().message ==
           "'tap=a,ip=1' has the unknown part 'ip=1'; known are tap=NAME, user, mac=MAC and mtu=N");
     for (const char* text :

@@ -153,6 +153,27 @@ TEST_CASE_METHOD(Fixture, "one file is not two disks while one of them writes", 
     CHECK(error().empty());
 }
 
+TEST_CASE_METHOD(Fixture, "the console is no other file of the machine", "[control]") {
+    const std::string disk = folder.file("disk", "", 1024);
+    const std::string link = folder.path("link");
+    REQUIRE(::link(disk.c_str(), link.c_str()) == 0);
+    config.initrd = folder.file("initrd", "x");
+    config.disks = {{.path = folder.file("first", "", 1024)}, {.path = disk, .read_only = true}};
+    const auto error_with = [&](ConsoleKind kind, const std::string& path) {
+        config.console = {.kind = kind, .path = path};
+        return error();
+    };
+    for (const ConsoleKind kind : {ConsoleKind::file, ConsoleKind::unix_socket}) {
+        CHECK(error_with(kind, config.kernel) ==
+              "console: " + config.kernel + " is also kernel; give another path");
+        CHECK(error_with(kind, *config.initrd) ==
+              "console: " + *config.initrd + " is also initrd; give another path");
+        CHECK(error_with(kind, link) == "console: " + link + " is also disk1; give another path");
+        CHECK(error_with(kind, folder.file("other", "x")).empty());
+        CHECK(error_with(kind, folder.path("none")).empty());
+    }
+}
+
 TEST_CASE_METHOD(Fixture, "memory beyond the host's is refused", "[control]") {
     struct sysinfo info{};
     REQUIRE(::sysinfo(&info) == 0);

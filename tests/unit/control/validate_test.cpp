@@ -52,7 +52,7 @@ TEST_CASE("validate names the field, the value and the rule", "[control]") {
     CHECK(error_of([](auto& c) { c.cmdline = "a\nb"; }) ==
           "cmdline: byte 1 is a control character (0x0a); leave it out");
     CHECK(error_of([](auto& c) { c.cmdline = std::string(2048, 'a'); }) ==
-          "cmdline: 2048 bytes are too many, at most 2047 are possible");
+          "cmdline: 2048 bytes are too many, the limit is 2047 with mote's own; shorten it");
     CHECK(error_of([](auto& c) { c.cmdline = std::string(2047, 'a'); }).empty());
 }
 
