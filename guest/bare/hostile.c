@@ -1,13 +1,16 @@
 // A driver that breaks every rule of the ring, one after the other, on the first block device.
 // After each case the device must be usable again by a reset, and the monitor must be alive. One
 // line per case:
-//   case NAME needs-reset=0|1 used=N status=N recovered=0|1       and last     result cases=N
-//   lost=N
-// `status` is the request's status byte (238: never written). Which answers are right is for the
-// host's test to say.
+//   case NAME needs-reset=0|1 used=N status=N recovered=0|1 other=0|1
+// and last     result cases=N lost=N
+// `other`: the second block device, if there is one, works while the first is broken. `status` is
+// the request's status byte (238: never written). Which answers are right is for the host's test to
+// say.
 #include "lib/block.h"
 
 static struct block_device block;
+static struct block_device other = {.bank = 1};
+static bool has_other;
 static uint8_t data[4096] __attribute__((aligned(4096)));
 static struct block_header header;
 static volatile uint8_t status;
@@ -305,6 +308,9 @@ static bool run_case(unsigned i) {
     bool needs_reset = virtio_read(&block.device, kStatus) & kNeedsReset;
     uint16_t used = block.queue.rings->used.index;
     uint8_t answer = status;
+    static uint8_t sector[512];
+    bool other_works =
+        has_other && block_request(&other, kBlockIn, 0, sector, sizeof sector) == kBlockOk;
     bool whole = recovered();
     put_text("case ");
     put_text(cases[i].name);
@@ -312,6 +318,7 @@ static bool run_case(unsigned i) {
     put_pair("used", used);
     put_pair("status", answer);
     put_pair("recovered", whole);
+    put_pair("other", other_works);
     put_char('\n');
     return whole;
 }
@@ -319,10 +326,12 @@ static bool run_case(unsigned i) {
 void bare_main(void) {
     const char* problem = block_open(&block, 0, 0);
     if (problem) fail(problem);
+    has_other = !block_open(&other, 1, VIRTIO_F_EVENT_IDX);
     unsigned count = sizeof cases / sizeof *cases, lost = 0;
     unsigned only = (unsigned)cmdline_number("bare.case", count);
-    for (unsigned i = 0; i < count; i++)
-        if ((only == count || only == i) && !run_case(i)) lost++;
+    for (uint64_t repeats = cmdline_number("bare.repeat", 1); repeats > 0; repeats--)
+        for (unsigned i = 0; i < count; i++)
+            if ((only == count || only == i) && !run_case(i)) lost++;
     put_text("result");
     put_pair("cases", count);
     put_pair("lost", lost);

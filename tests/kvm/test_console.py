@@ -1,7 +1,10 @@
 """The serial port and what it is connected to: pipes, terminals, files, sockets, nothing."""
 
+import fcntl
 import os
+import signal
 import socket
+import struct
 import termios
 import time
 
@@ -40,6 +43,18 @@ def test_input_waits_and_nothing_is_lost(guest):
     machine.send(b"x" * 10_000 + b"q")
     assert machine.wait() == 0
     assert machine.result() == {"bytes": "10000", "sum": str(10_000 * ord("x"))}
+
+
+def test_unread_input_stays_in_the_pipe(guest):
+    """What the guest does not read, mote does not take: a little only."""
+    machine = guest("spin")
+    machine.expect(b"spinning\n")
+    machine.send(b"x" * 10_000)
+    time.sleep(0.5)
+    unread = struct.unpack("i", fcntl.ioctl(machine._writer, termios.FIONREAD, bytes(4)))[0]
+    assert 10_000 - 2048 <= unread < 10_000
+    machine.send_signal(signal.SIGQUIT)
+    assert machine.wait() == 245
 
 
 def test_end_of_input_is_not_the_end(launch, bare):

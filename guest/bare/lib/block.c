@@ -1,15 +1,16 @@
 #include "block.h"
 
-static struct virtq_rings rings;
-static struct block_header headers[kSlots];
-static volatile uint8_t statuses[kSlots];
-static struct virtq_desc tables[kSlots][kChainLength];
+static struct virtq_rings rings[kBanks];
+static struct block_header headers[kBanks][kSlots];
+static volatile uint8_t statuses[kBanks][kSlots];
+static struct virtq_desc tables[kBanks][kSlots][kChainLength];
 
 const char* block_start(struct block_device* block, uint64_t wanted) {
     if (!virtio_reset(&block->device)) return "the block device does not reset";
     block->features = virtio_negotiate(&block->device, wanted);
     if (!block->features) return "the block device refuses the features";
-    if (!virtqueue_setup(&block->queue, block->device, 0, &rings, kQueueMax, block->features))
+    if (!virtqueue_setup(&block->queue, block->device, 0, &rings[block->bank], kQueueMax,
+                         block->features))
         return "the block device has no queue";
     block->sectors = (uint64_t)virtio_read(&block->device, kConfig + 4) << 32 |
                      virtio_read(&block->device, kConfig);
@@ -26,32 +27,35 @@ const char* block_open(struct block_device* block, unsigned n, uint64_t wanted) 
 
 // Fills the descriptors of one request; `first` is the index of desc[0] in the table the chain
 // lives in.
-static unsigned fill_chain(volatile struct virtq_desc* desc, uint16_t first, unsigned slot,
-                           uint32_t type, void* data, uint32_t length) {
+static unsigned fill_chain(const struct block_device* block, volatile struct virtq_desc* desc,
+                           uint16_t first, unsigned slot, uint32_t type, void* data,
+                           uint32_t length) {
+    const struct block_header* header = &headers[block->bank][slot];
     unsigned count = 0;
-    desc[count++] = (struct virtq_desc){(uintptr_t)&headers[slot], sizeof headers[slot], kDescNext,
-                                        (uint16_t)(first + 1)};
+    desc[count++] =
+        (struct virtq_desc){(uintptr_t)header, sizeof *header, kDescNext, (uint16_t)(first + 1)};
     if (length) {
         bool device_writes = type == kBlockIn || type == kBlockGetId;
         uint16_t flags = device_writes ? kDescNext | kDescWrite : kDescNext;
         desc[count++] = (struct virtq_desc){(uintptr_t)data, length, flags, (uint16_t)(first + 2)};
     }
-    desc[count++] = (struct virtq_desc){(uintptr_t)&statuses[slot], 1, kDescWrite, 0};
+    desc[count++] = (struct virtq_desc){(uintptr_t)&statuses[block->bank][slot], 1, kDescWrite, 0};
     return count;
 }
 
 void block_add(struct block_device* block, unsigned slot, uint32_t type, uint64_t sector,
                void* data, uint32_t length) {
-    headers[slot] = (struct block_header){.type = type, .sector = sector};
-    statuses[slot] = kBlockPending;
+    headers[block->bank][slot] = (struct block_header){.type = type, .sector = sector};
+    statuses[block->bank][slot] = kBlockPending;
     uint16_t head = (uint16_t)(slot * kChainLength);
     volatile struct virtq_desc* desc = &block->queue.rings->desc[head];
     if (block->indirect) {
-        unsigned count = fill_chain(tables[slot], 0, slot, type, data, length);
-        *desc = (struct virtq_desc){(uintptr_t)tables[slot],
-                                    count * (uint32_t)sizeof(struct virtq_desc), kDescIndirect, 0};
+        struct virtq_desc* table = tables[block->bank][slot];
+        unsigned count = fill_chain(block, table, 0, slot, type, data, length);
+        *desc = (struct virtq_desc){(uintptr_t)table, count * (uint32_t)sizeof(struct virtq_desc),
+                                    kDescIndirect, 0};
     } else {
-        fill_chain(desc, head, slot, type, data, length);
+        fill_chain(block, desc, head, slot, type, data, length);
     }
     virtqueue_add(&block->queue, head);
 }
@@ -62,7 +66,7 @@ int block_take(struct block_device* block, uint8_t* status) {
     unsigned slot = element.id / kChainLength;
     if (slot >= block->slots || element.id % kChainLength)
         fail("a used element names no head of ours");
-    *status = statuses[slot];
+    *status = statuses[block->bank][slot];
     return (int)slot;
 }
 
