@@ -63,11 +63,12 @@ Result<uint32_t> take_number(Value&& value) {
     return Parse(text);
 }
 
-Result<uint64_t> take_memory(Value&& value) {
+template <auto Parse>
+Result<uint64_t> take_size(Value&& value) {
     std::string text = number_text(value);
     if (text.empty())
         text = TRY(take<std::string>(std::move(value), "a size: a string like \"256M\", or bytes"));
-    return parse_memory(text);
+    return Parse(text);
 }
 
 /// A key of an object that fills a Target.
@@ -123,7 +124,7 @@ constexpr std::array<Key<Config>, 15> kMachineKeys{{
     {kNicsKey, refuse_scalar},
     {kVsockKey, refuse_for_object},
     {"cpus", set_field<&Config::cpus, take_number<parse_cpus>>},
-    {"memory", set_field<&Config::memory_bytes, take_memory>},
+    {"memory", set_field<&Config::memory_bytes, take_size<parse_memory>>},
     {"console", set_field<&Config::console, take_console>},
     {"entropy", set_field<&Config::entropy, take_bool>},
     {"balloon", set_field<&Config::balloon, take_bool>},
@@ -135,8 +136,8 @@ constexpr std::array<Key<DiskConfig>, 5> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},
     {"cache", set_field<&DiskConfig::cache, take_cache>},
-    {"iops", set_field<&DiskConfig::iops, take_number>},
-    {"bps", set_field<&DiskConfig::bps, take_size>},
+    {"iops", set_field<&DiskConfig::iops, take_number<parse_number>>},
+    {"bps", set_field<&DiskConfig::bps, take_size<parse_size>>},
 }};
 
 constexpr std::array<Key<NicConfig>, 4> kNicKeys{{

@@ -177,8 +177,9 @@ TEST_CASE("the vsock device in the config file is an object, read as strictly", 
     CHECK(error_of(R"({"vsock": {"cid": "3"}})") ==
           "line 1: key 'vsock.cid' must be a whole number, not a string");
     CHECK(error_of(R"({"vsock": {"cid": 3, "cid": 4}})") ==
-          "line 1: key 'vsock.cid' is given twice");
-    CHECK(error_of(R"({"vsock": {}, "vsock": {}})") == "line 1: key 'vsock' is given twice");
+          "line 1: key 'vsock.cid' is given twice; leave one out");
+    CHECK(error_of(R"({"vsock": {}, "vsock": {}})") ==
+          "line 1: key 'vsock' is given twice; leave one out");
     CHECK(error_of(R"({"vsock": "x"})") == "line 1: key 'vsock' must be an object, not a string");
     CHECK(error_of(R"({"vsock": []})") == "line 1: key 'vsock' must not be a list");
     CHECK(error_of(R"({"vsock": {"path": {}}})") ==
