@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -36,6 +37,7 @@ def tap():
 def server(serve):
     """A listening socket whose first connection `serve` gets, on a thread; yields port and what it returned."""
     listener = socket.create_server((HOST, 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
     listener.settimeout(LIMIT * PATIENCE)
     answer = []
 
@@ -64,6 +66,12 @@ def receive_all(connection):
     return data
 
 
+def receive_late(connection):
+    """Lets the sender's queue grow first: busybox's nc writes 1 KiB at a time, and an eager receiver would get that."""
+    time.sleep(2)
+    return receive_all(connection)
+
+
 def longest_frames(sniffer):
     """The longest frame seen each way: to the guest, from the guest."""
     longest = {True: 0, False: 0}
@@ -90,7 +98,7 @@ def test_bulk_data_both_ways(boot, tap):
             told = shell.run(f"nc {HOST} {port} < /dev/null > /run/data; sha256sum /run/data")
         assert told.split()[0] == hashlib.sha256(data).hexdigest()
         to_guest, _ = longest_frames(sniffer)
-        with server(receive_all) as (port, got):
+        with server(receive_late) as (port, got):
             shell.run(f"nc {HOST} {port} < /run/data > /dev/null")
         assert got == [data]
         _, from_guest = longest_frames(sniffer)
