@@ -39,15 +39,6 @@ def start(guest, words, tap, options=""):
     return machine
 
 
-def good(machine, **expected):
-    assert machine.wait(60) == 0, machine.messages
-    result = machine.result()
-    assert result["needs-reset"] == "0", result
-    for key, value in expected.items():
-        assert result[key] == str(value), result
-    return result
-
-
 def settled(tap):
     """Sends until the guest answers: its receive buffers are there."""
     for _ in range(100):
@@ -97,7 +88,7 @@ def test_frames_both_ways(guest, tap, variant):
         wire.send(payload)
         assert wire.receive() == payload
     wire.send(b"end" + bytes(43))
-    good(machine)
+    machine.good()
 
 
 def test_long_frames_take_several_buffers(guest, tap):
@@ -109,7 +100,7 @@ def test_long_frames_take_several_buffers(guest, tap):
         wire.send(payload)
         assert wire.receive() == payload, size
     wire.send(b"end" + bytes(43))
-    good(machine, longest=65535)
+    machine.good(longest=65535)
 
 
 def test_two_devices_do_not_mix(guest, tap):
@@ -122,7 +113,7 @@ def test_two_devices_do_not_mix(guest, tap):
     assert second.receive() == b"answer".ljust(46)
     assert first.receive(0.2) is None
     second.send(b"end" + bytes(43))
-    good(machine)
+    machine.good()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -141,7 +132,7 @@ def test_a_flood_with_a_full_ring(guest, tap, variant):
     while machine.process.poll() is None and time.monotonic() < deadline:
         wire.send(b"end" + bytes(43))
         time.sleep(0.05)
-    assert int(good(machine)["frames"]) >= 1000
+    assert int(machine.good()["frames"]) >= 1000
 
 
 def test_what_the_guest_sends_arrives_in_order(guest, tap):
@@ -150,7 +141,7 @@ def test_what_the_guest_sends_arrives_in_order(guest, tap):
     machine.send(b"g")
     for i in range(2000):
         assert int.from_bytes(wire.receive()[:8], "little") == i
-    result = good(machine, frames=2000)
+    result = machine.good(frames=2000)
     assert int(result["tx-kicks"]) <= 2000
 
 
@@ -160,7 +151,7 @@ def test_a_tap_that_is_down(guest, tap):
     machine = start(guest, "bare.mode=send bare.ops=20000 bare.bs=200", wire)
     wire.set("down")
     machine.send(b"g")
-    good(machine, frames=20000)
+    machine.good(frames=20000)
     machine = guest("net", "bare.mode=echo", "--net", f"tap={wire.name}")
     machine.expect(b"ready\n")
     assert f"{wire.name} is down" in machine.messages
@@ -175,7 +166,7 @@ def test_a_tap_that_is_down(guest, tap):
         wire.send(b"again".ljust(46))
         assert wire.receive() == b"again".ljust(46)
     wire.send(b"end" + bytes(43))
-    good(machine)
+    machine.good()
 
 
 def test_a_tap_that_is_deleted(guest, tap):
@@ -195,7 +186,7 @@ def test_a_tap_that_is_deleted_while_the_guest_sends(guest, tap):
     machine.send(b"g")
     assert wire.receive() is not None
     wire.delete()
-    good(machine, frames=300000)
+    machine.good(frames=300000)
     assert machine.messages.count("gone") == 1 and machine.messages.count("\n") == 1, machine.messages
 
 

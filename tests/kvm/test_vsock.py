@@ -31,15 +31,6 @@ def start(guest, vsock):
     return run
 
 
-def good(machine, **expected):
-    assert machine.wait(60) == 0, machine.messages
-    result = machine.result()
-    assert result["needs-reset"] == "0", result
-    for key, value in expected.items():
-        assert result[key] == str(value), result
-    return result
-
-
 @pytest.mark.parametrize("words", ["", "bare.event_idx=0"])
 def test_a_client_of_the_host_gets_its_words_back(start, vsock, words):
     machine = start(f"bare.mode=echo bare.conns=1 {words}")
@@ -49,21 +40,21 @@ def test_a_client_of_the_host_gets_its_words_back(start, vsock, words):
         client.sendall(message)
         assert client.recv(100) == message
     client.close()
-    good(machine, bytes=sum(len(b"message %d" % i) for i in range(100)))
+    machine.good(bytes=sum(len(b"message %d" % i) for i in range(100)))
 
 
 def test_a_port_that_nobody_listens_on_closes_the_client(start, vsock):
     machine = start("bare.mode=echo bare.conns=1")
     assert vsock.client(b"CONNECT 1024\n").recv(1) == b""
     vsock.connect(1025).close()
-    good(machine, refused=1)
+    machine.good(refused=1)
 
 
 def test_what_is_no_connect_line_closes_the_client(start, vsock):
     machine = start("bare.mode=echo bare.conns=1")
     assert vsock.client(b"GET / HTTP/1.1\r\n").recv(1) == b""
     vsock.connect(1025).close()
-    good(machine, bytes=0)
+    machine.good(bytes=0)
 
 
 def test_two_hundred_connections_at_once(start, vsock):
@@ -75,7 +66,7 @@ def test_two_hundred_connections_at_once(start, vsock):
         assert client.recv(10) == b"%d" % i
     for client in clients:
         client.close()
-    good(machine)
+    machine.good()
 
 
 def test_more_clients_than_allowed_are_closed(start, vsock):
@@ -84,7 +75,7 @@ def test_more_clients_than_allowed_are_closed(start, vsock):
     assert vsock.client().recv(1) == b""
     for client in clients:
         client.close()
-    good(machine)
+    machine.good()
 
 
 @pytest.mark.parametrize("words", ["", "bare.event_idx=0"])
@@ -95,7 +86,7 @@ def test_bulk_of_the_guest_arrives_whole(start, vsock, bs, size, words):
     data = read_all(vsock.accept(listener))
     assert len(data) == size and zlib.adler32(data) == zlib.adler32(numbered(size))
     vsock.close()
-    good(machine, bytes=size, sum=zlib.adler32(data))
+    machine.good(bytes=size, sum=zlib.adler32(data))
 
 
 @pytest.mark.parametrize("words", ["", "bare.event_idx=0"])
@@ -107,7 +98,7 @@ def test_bulk_of_the_host_arrives_whole(start, vsock, size, words):
     data = numbered(size)
     connection.sendall(data)
     connection.close()
-    good(machine, bytes=size, sum=zlib.adler32(data))
+    machine.good(bytes=size, sum=zlib.adler32(data))
 
 
 def test_a_slow_reader_gets_everything(start, vsock):
@@ -120,7 +111,7 @@ def test_a_slow_reader_gets_everything(start, vsock):
         size += len(part)
     assert size == 4 * MIB
     connection.close()
-    good(machine, bytes=4 * MIB)
+    machine.good(bytes=4 * MIB)
 
 
 def test_round_trips_of_the_guest(start, vsock):
@@ -134,7 +125,7 @@ def test_round_trips_of_the_guest(start, vsock):
 
     thread = threading.Thread(target=echo)
     thread.start()
-    good(machine, ops=2000)
+    machine.good(ops=2000)
     thread.join()
 
 
@@ -142,7 +133,7 @@ def test_the_socket_is_the_owners_and_goes_with_the_machine(start, vsock):
     machine = start("bare.mode=echo bare.conns=1")
     assert stat.S_IMODE(vsock.path.stat().st_mode) == 0o600
     vsock.connect(1025).close()
-    good(machine)
+    machine.good()
     assert not vsock.path.exists()
 
 

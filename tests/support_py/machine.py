@@ -94,6 +94,15 @@ class Machine:
         assert len(found) == 1, self._state()
         return dict(re.findall(r"(\S+)=(\S+)", found[0]))
 
+    def good(self, **expected):
+        """Waits for a bare guest's end without a device that needs a reset; returns its result, which has `expected`."""
+        assert self.wait(60) == 0, self.messages
+        result = self.result()
+        assert result["needs-reset"] == "0", result
+        for key, value in expected.items():
+            assert result[key] == str(value), result
+        return result
+
     def close(self):
         """Kills the process and its children, closes our ends."""
         if self.process.poll() is None:
