@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -160,14 +161,19 @@ bool flush_log(std::chrono::milliseconds limit) {
 }
 
 bool LogLimiter::allow() {
-    const uint64_t now = now_ms();
-    if (now - window_start_ms_ >= period_ms_) {
-        window_start_ms_ = now;
-        used_ = 0;
+    return allow(now_ms());
+}
+
+bool LogLimiter::allow(uint64_t now_ms) {
+    const uint64_t since = now_ms - period_start_ms_;
+    if (since >= period_ms_) {
+        const bool flooded = asked_ > burst_ && since < 2 * period_ms_;
+        period_ms_ = flooded ? std::min(2 * period_ms_, kLongestPeriodMs) : shortest_ms_;
+        period_start_ms_ = now_ms;
+        asked_ = 0;
     }
-    if (used_ >= burst_) return false;
-    ++used_;
-    return true;
+    if (asked_ > burst_) return false;
+    return ++asked_ <= burst_;
 }
 
 }  // namespace mote

@@ -36,20 +36,27 @@ void log_message(LogLevel level, fmt::format_string<Args...> format, Args&&... a
     if (log_enabled(level)) log_line(level, fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// At most `burst` messages in each `period_ms`: for lines that a guest can cause. Not
-/// thread-safe: one owner, one thread (or under the owner's mutex).
+/// At most `burst` messages in each period: for lines that a guest can cause. A period in which
+/// some were kept back makes the next one twice as long, up to an hour, so that a guest that never
+/// stops fills no disk; one without makes it short again. Not thread-safe: one owner, one thread
+/// (or under the owner's mutex).
 class LogLimiter {
   public:
+    static constexpr uint64_t kLongestPeriodMs = 3'600'000;
+
     explicit LogLimiter(uint32_t burst = 5, uint64_t period_ms = 1000)
-        : burst_(burst), period_ms_(period_ms) {}
-    /// True where this message may be written.
+        : burst_(burst), shortest_ms_(period_ms), period_ms_(period_ms) {}
+    /// True where this message may be written now.
     bool allow();
+    /// The same at the time `now_ms`, which never goes back.
+    bool allow(uint64_t now_ms);
 
   private:
     uint32_t burst_;
+    uint64_t shortest_ms_;
     uint64_t period_ms_;
-    uint64_t window_start_ms_ = 0;
-    uint32_t used_ = 0;
+    uint64_t period_start_ms_ = 0;
+    uint32_t asked_ = 0;  ///< in this period
 };
 
 }  // namespace mote

@@ -3,10 +3,19 @@
 #include <sys/mman.h>
 
 #include <cstdint>
+#include <string_view>
 
 namespace mote {
 
 namespace {
+
+/// Nothing but address space is asked for, so ENOMEM means a limit of that.
+std::unexpected<Error> mapping_failed(std::string_view tried, size_t size) {
+    std::unexpected<Error> failure = fail_errno("cannot {} {} bytes of address space", tried, size);
+    if (failure.error().code == ENOMEM)
+        failure.error().message += "; raise the limit of address space (ulimit -v), or give less";
+    return failure;
+}
 
 /// Reserves `size` bytes at a multiple of `alignment`; the surplus on both sides goes back.
 Result<std::byte*> reserve_aligned(size_t size, size_t alignment) {
@@ -14,7 +23,7 @@ Result<std::byte*> reserve_aligned(size_t size, size_t alignment) {
     if (total < size) return fail("cannot map {} bytes: the size overflows", size);
     void* start =
         ::mmap(nullptr, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED) return fail_errno("cannot reserve {} bytes of address space", total);
+    if (start == MAP_FAILED) return mapping_failed("reserve", total);
     auto* first = static_cast<std::byte*>(start);
     const size_t head = -reinterpret_cast<uintptr_t>(start) & (alignment - 1);
     if (head != 0) ::munmap(first, head);
@@ -37,9 +46,9 @@ Result<Mapping> Mapping::create(size_t size, int flags, int fd, size_t offset, s
     void* data =
         ::mmap(wanted, size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
     if (data == MAP_FAILED) {
-        const int code = errno;
+        std::unexpected<Error> failure = mapping_failed("map", size);
         if (wanted != nullptr) ::munmap(wanted, size);
-        return fail_code(code, "cannot map {} bytes", size);
+        return failure;
     }
     return Mapping(static_cast<std::byte*>(data), size);
 }

@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstring>
 #include <expected>
 #include <string>
 #include <type_traits>
 #include <utility>
+
+#include "base/errno_text.h"
 
 namespace mote {
 
@@ -33,13 +34,14 @@ template <class... Args>
 }
 
 /// Like fail(), with the text and code of `code` (an errno) behind it: "...: No such file or
-/// directory".
+/// directory", and advice where the code alone tells what to do.
 template <class... Args>
 [[nodiscard]] std::unexpected<Error> fail_code(int code, fmt::format_string<Args...> format,
                                                Args&&... args) {
     std::string message = fmt::format(format, std::forward<Args>(args)...);
     message += ": ";
-    message += ::strerrordesc_np(code) != nullptr ? ::strerrordesc_np(code) : "unknown error";
+    message += errno_text(code);
+    message += errno_advice(code);
     return std::unexpected(Error{std::move(message), code});
 }
 

@@ -57,8 +57,9 @@ class Console {
     virtual void resume() {}
 
     /// Hands on what is left, for at most `limit`, and gives everything back: the terminal's
-    /// modes, the socket's path. Idempotent.
-    virtual void finish(std::chrono::milliseconds limit) = 0;
+    /// modes, the socket's path. Says how many bytes a reader who is there has not taken.
+    /// Idempotent.
+    virtual uint64_t finish(std::chrono::milliseconds limit) = 0;
 
     /// Whether a message on standard error would continue a line of the guest's.
     [[nodiscard]] virtual bool leaves_line_open() { return false; }

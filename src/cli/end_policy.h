@@ -14,7 +14,7 @@ namespace mote {
 class EndPolicy {
   public:
     using Clock = std::chrono::steady_clock;
-    enum class Act : uint8_t { nothing, press_power_button, end };
+    enum class Act : uint8_t { nothing, press_power_button, end, grace_is_over };
 
     explicit EndPolicy(std::chrono::seconds grace) : grace_(grace) {}
 
@@ -23,12 +23,19 @@ class EndPolicy {
     /// SIGHUP, or the terminal is gone: both come for one and the same event.
     Act on_hangup(Clock::time_point now);
 
-    /// When the grace time is over, and with it the machine; nothing while nobody asked.
-    [[nodiscard]] std::optional<Clock::time_point> deadline() const { return deadline_; }
+    /// What time itself leads to: the button is pressed again and again, since a guest that is not
+    /// up yet takes no notice; then the grace time is over.
+    Act on_time(Clock::time_point now);
+
+    /// When on_time() has something to do next; nothing while nobody asked for an end.
+    [[nodiscard]] std::optional<Clock::time_point> next() const;
 
   private:
+    static constexpr std::chrono::seconds kPressAgain{1};
+
     const std::chrono::seconds grace_;
     std::optional<Clock::time_point> deadline_;
+    Clock::time_point pressed_;
 };
 
 /// The status for a machine that ended by itself.

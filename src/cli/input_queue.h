@@ -13,12 +13,11 @@ namespace mote {
 class InputQueue {
   public:
     static constexpr size_t kCapacity = 4096;
-    /// How long to wait before offer() is worth another try.
-    static constexpr int kRetryMilliseconds = 5;
 
     /// Keeps `bytes` behind those that wait already; what finds no room is dropped.
     void add(std::span<const std::byte> bytes);
-    /// Hands `port` what it takes.
+    /// Hands `port` what it takes; for the rest it is worth another try once the port tells of
+    /// room.
     void offer(SerialInput& port);
 
     [[nodiscard]] bool empty() const { return waiting_.empty(); }

@@ -26,8 +26,9 @@ void OutputBuffer::append(std::span<const std::byte> bytes) {
 
 void OutputBuffer::append_marker() {
     const std::string text = marker(lost_);
-    lost_ = 0;
+    told_ = std::exchange(lost_, 0) + (tail_ < told_until_ ? told_ : 0);
     append(std::as_bytes(std::span(text)));
+    told_until_ = head_;
 }
 
 void OutputBuffer::append_dropping_oldest(std::span<const std::byte> bytes) {
@@ -73,6 +74,11 @@ void OutputBuffer::write(std::span<const std::byte> bytes) noexcept {
     if (reader_waited) readable_.signal();
 }
 
+uint64_t OutputBuffer::waiting() {
+    const std::lock_guard lock(mutex_);
+    return used() + lost_ + (tail_ < told_until_ ? told_ : 0);
+}
+
 bool OutputBuffer::ends_mid_line() {
     const std::lock_guard lock(mutex_);
     return last_ != std::byte{'\n'};
@@ -93,7 +99,7 @@ void OutputBuffer::consume(size_t count) {
     const std::lock_guard lock(mutex_);
     tail_ += count;
     // Starting over at the front keeps the memory that is ever touched small.
-    if (tail_ == head_) head_ = tail_ = 0;
+    if (tail_ == head_) head_ = tail_ = told_until_ = 0;
 }
 
 void OutputBuffer::keep_latest() {

@@ -39,6 +39,10 @@ class OutputBuffer final : public SerialOutput {
     /// Back to dropping the newest; says how many were dropped since. Reader's thread.
     uint64_t stop_keeping_latest();
 
+    /// How many bytes nobody has taken, the dropped ones and the lines that tell of them included.
+    /// Any thread.
+    [[nodiscard]] uint64_t waiting();
+
     /// Whether the last byte written ended no line. Any thread.
     [[nodiscard]] bool ends_mid_line();
 
@@ -60,7 +64,9 @@ class OutputBuffer final : public SerialOutput {
     std::mutex mutex_;   // guards what follows
     uint64_t head_ = 0;  ///< counts bytes in; modulo the capacity it is where the next one goes
     uint64_t tail_ = 0;  ///< counts bytes out
-    uint64_t lost_ = 0;
+    uint64_t lost_ = 0;  ///< and not yet told by a marker
+    uint64_t told_ = 0;  ///< lost, and told by markers before told_until_ in the ring
+    uint64_t told_until_ = 0;  ///< what is taken of the ring up to here tells its reader
     bool keep_latest_ = false;
     bool reader_waits_ = false;
     std::byte last_{'\n'};

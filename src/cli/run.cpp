@@ -42,9 +42,14 @@ class Runner {
         const bool by_itself = status_ != ExitStatus::ended;
         const MachineEnd end = by_itself ? machine_.end() : MachineEnd{EndKind::power_off, {}};
         machine_.stop();
-        if (console_ != nullptr) console_->finish(kFlushLimit);
-        const bool says_something = !by_itself || end.kind != EndKind::power_off;
+        const uint64_t untaken = console_ != nullptr ? console_->finish(kFlushLimit) : 0;
+        const bool says_something = untaken != 0 || !by_itself || end.kind != EndKind::power_off;
         if (says_something && console_ != nullptr && console_->leaves_line_open()) log_text("\n");
+        if (untaken != 0)
+            print_warning(fmt::format(
+                "console: the last {} bytes of the guest's output are lost: nobody took them "
+                "within {} ms",
+                untaken, kFlushLimit.count()));
         if (by_itself) {
             status_ = status_of(end.kind);
             report(end);
@@ -71,14 +76,13 @@ class Runner {
         }
         if (descriptors[0].revents != 0) on_signal(next_signal(signals_));
         if (descriptors[2].revents != 0) on_console(console_->take_event());
-        if (policy_.deadline() && Clock::now() >= *policy_.deadline())
-            end("the guest did not power off within the grace time");
+        act(policy_.on_time(Clock::now()));
     }
 
     [[nodiscard]] int timeout() const {
-        if (!policy_.deadline()) return -1;
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(*policy_.deadline() - Clock::now());
+        const auto next = policy_.next();
+        if (!next) return -1;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now());
         return static_cast<int>(std::max<int64_t>(left.count(), 0));
     }
 
@@ -128,6 +132,9 @@ class Runner {
                 break;
             case Act::end:
                 end("ended by a second signal");
+                break;
+            case Act::grace_is_over:
+                end("the guest did not power off within the grace time");
                 break;
         }
     }

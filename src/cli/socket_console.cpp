@@ -52,6 +52,7 @@ Result<> SocketConsole::open() {
 }
 
 Result<> SocketConsole::start_input(SerialInput& input) {
+    input.on_room([this] { wake().signal(); });
     port_ = &input;
     wake().signal();
     return {};
@@ -85,8 +86,7 @@ bool SocketConsole::serve_once(InputQueue& queue) {
          .events = static_cast<short>(client_events),
          .revents = 0},
     }};
-    ::poll(descriptors.data(), descriptors.size(),
-           port == nullptr || queue.empty() ? -1 : InputQueue::kRetryMilliseconds);
+    ::poll(descriptors.data(), descriptors.size(), -1);
     if (descriptors[0].revents != 0) wake().consume();
     if (descriptors[1].revents != 0) buffer().readable().consume();
     serve_client(descriptors[3].revents, takes_input, queue);
@@ -142,12 +142,13 @@ void SocketConsole::receive(bool hung_up, InputQueue& queue) {
     }
 }
 
-void SocketConsole::finish(std::chrono::milliseconds limit) {
+uint64_t SocketConsole::finish(std::chrono::milliseconds limit) {
     finishing_ = true;
     wake().signal();
+    bool drained = false;
     {
         std::unique_lock lock(mutex_);
-        ended_.wait_for(lock, limit, [this] { return !running_; });
+        drained = ended_.wait_for(lock, limit, [this] { return !running_; });
     }
     abandoned_ = true;
     wake().signal();
@@ -155,6 +156,7 @@ void SocketConsole::finish(std::chrono::milliseconds limit) {
     if (inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_)
         ::unlink(path_.c_str());
     inode_ = 0;
+    return drained ? 0 : buffer().waiting();
 }
 
 }  // namespace mote

@@ -28,7 +28,7 @@ class SocketConsole final : public Console {
 
     Result<> open() override;
     Result<> start_input(SerialInput& input) override;
-    void finish(std::chrono::milliseconds limit) override;
+    uint64_t finish(std::chrono::milliseconds limit) override;
 
   private:
     void serve();

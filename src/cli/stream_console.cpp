@@ -9,6 +9,7 @@
 #include <array>
 #include <string_view>
 
+#include "base/errno_text.h"
 #include "base/log.h"
 
 namespace mote {
@@ -67,6 +68,7 @@ Result<> StreamConsole::open() {
 
 Result<> StreamConsole::start_input(SerialInput& input) {
     if (input_fd_ < 0) return {};
+    input.on_room([this] { wake().signal(); });
     return input_thread_.start("console-in", [this, &input] { read_input(input); });
 }
 
@@ -119,7 +121,7 @@ size_t StreamConsole::write_failed(int code, size_t size) {
     if (code != EPIPE && code != EIO)
         log_message(LogLevel::warning,
                     "console: cannot write {} ({}); the output is lost from here",
-                    path_.empty() ? "to standard output" : path_, ::strerrordesc_np(code));
+                    path_.empty() ? "to standard output" : path_, errno_text(code));
     return size;
 }
 
@@ -127,25 +129,18 @@ void StreamConsole::read_input(SerialInput& port) {
     InputQueue queue;
     bool open = true;
     while (!finishing_ && (open || !queue.empty())) {
-        if (!open) {
-            ::usleep(InputQueue::kRetryMilliseconds * 1000);
-        } else if (wait_for_input(queue)) {
-            open = read_some(queue);
-        }
+        if (wait_for_input(open, queue)) open = read_some(queue);
         queue.offer(port);
     }
 }
 
-bool StreamConsole::wait_for_input(const InputQueue& queue) {
+bool StreamConsole::wait_for_input(bool open, const InputQueue& queue) {
     const bool claimed = terminal_.claim();
     std::array<pollfd, 2> descriptors{{{.fd = wake().fd(), .events = POLLIN, .revents = 0},
                                        {.fd = input_fd_, .events = POLLIN, .revents = 0}}};
+    // A pipe's writer waits with us; a person's Ctrl-A x must be seen.
+    if (!open || (!queue.empty() && !terminal_.is_terminal())) descriptors[1].fd = -1;
     int timeout = -1;
-    if (!queue.empty()) {
-        timeout = InputQueue::kRetryMilliseconds;
-        // A pipe's writer waits with us; a person's Ctrl-A x must be seen.
-        if (!terminal_.is_terminal()) descriptors[1].fd = -1;
-    }
     if (!claimed) {
         timeout = kForegroundCheckMilliseconds;
         descriptors[1].events = 0;  // what is typed is for others, but a hang-up is for all
@@ -195,12 +190,13 @@ bool StreamConsole::wait_until_drained(std::chrono::milliseconds limit) {
     return output_ended_.wait_for(lock, limit, [this] { return !output_running_; });
 }
 
-void StreamConsole::finish(std::chrono::milliseconds limit) {
+uint64_t StreamConsole::finish(std::chrono::milliseconds limit) {
     finishing_ = true;
     wake().signal();
     buffer().readable().signal();
-    wait_until_drained(limit);
+    const bool drained = wait_until_drained(limit);
     terminal_.restore();
+    return drained ? 0 : buffer().waiting();
 }
 
 }  // namespace mote

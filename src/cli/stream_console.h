@@ -40,7 +40,7 @@ class StreamConsole final : public Console {
     void suspend() override { terminal_.suspend(); }
     void resume() override;
     bool leaves_line_open() override;
-    void finish(std::chrono::milliseconds limit) override;
+    uint64_t finish(std::chrono::milliseconds limit) override;
 
   private:
     Result<> open_file();
@@ -54,8 +54,9 @@ class StreamConsole final : public Console {
     bool wait_until_drained(std::chrono::milliseconds limit);
 
     void read_input(SerialInput& port);
-    /// Waits for something to read, or that there is room for what was read; true for the first.
-    bool wait_for_input(const InputQueue& queue);
+    /// Waits for something to read where the input is `open`, or that there is room for what was
+    /// read; true for the first.
+    bool wait_for_input(bool open, const InputQueue& queue);
     /// One read; false at the end of input.
     bool read_some(InputQueue& queue);
     bool read_failed(ssize_t got, int code);

@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "base/errno_text.h"
 #include "base/log.h"
 #include "control/options.h"
 
@@ -93,7 +94,7 @@ Result<> lock_disk(const DiskResource& disk, std::string_view path) {
     if (code != EAGAIN && code != EACCES) {
         log_message(LogLevel::warning,
                     "{}: cannot lock {} against other writers ({}); see that nobody else uses it",
-                    disk.id, path, ::strerrordesc_np(code));
+                    disk.id, path, errno_text(code));
         return {};
     }
     const bool asked = ::fcntl(disk.file.get(), F_OFD_GETLK, &lock) == 0;

@@ -154,12 +154,14 @@ void Serial::read(uint64_t offset, std::span<std::byte> data) {
     std::fill(data.begin(), data.end(), std::byte{0});
     data[0] = std::byte{read_register(offset)};
     update_line();
+    tell_of_room();
 }
 
 void Serial::write(uint64_t offset, std::span<const std::byte> data) {
     const std::lock_guard lock(mutex_);
     write_register(offset, std::to_integer<uint8_t>(data[0]));
     update_line();
+    tell_of_room();
 }
 
 void Serial::sent(std::span<const std::byte> bytes) {
@@ -175,7 +177,20 @@ size_t Serial::push(std::span<const std::byte> bytes) noexcept {
     for (const std::byte byte : bytes.first(taken))
         receive(std::to_integer<uint8_t>(byte));
     update_line();
+    sender_waits_ = taken != bytes.size();
     return taken;
+}
+
+void Serial::on_room(std::function<void()> tell) {
+    const std::lock_guard lock(mutex_);
+    tell_room_ = std::move(tell);
+}
+
+// Not for each byte that is taken: the sender wakes for it.
+void Serial::tell_of_room() {
+    if (!sender_waits_ || input_count_ > kInputSize / 2) return;
+    sender_waits_ = false;
+    if (tell_room_) tell_room_();
 }
 
 }  // namespace mote

@@ -24,6 +24,7 @@ class Serial final : public IoHandler, public SerialInput {
     void read(uint64_t offset, std::span<std::byte> data) override;
     void write(uint64_t offset, std::span<const std::byte> data) override;
     size_t push(std::span<const std::byte> bytes) noexcept override;
+    void on_room(std::function<void()> tell) override;
 
     /// Bytes that were written to offset 0 (THR) without an exit, in order.
     void sent(std::span<const std::byte> bytes);
@@ -38,6 +39,7 @@ class Serial final : public IoHandler, public SerialInput {
     void transmit(uint8_t value);
     void receive(uint8_t value);
     void update_line();
+    void tell_of_room();
     [[nodiscard]] uint8_t pending_interrupt() const;
     [[nodiscard]] bool divisor_latch() const;
 
@@ -57,6 +59,8 @@ class Serial final : public IoHandler, public SerialInput {
     std::array<uint8_t, kInputSize> input_{};
     size_t input_first_ = 0;
     size_t input_count_ = 0;
+    bool sender_waits_ = false;
+    std::function<void()> tell_room_;
 };
 
 }  // namespace mote

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 
 namespace mote {
@@ -27,8 +28,13 @@ class SerialInput {
     virtual ~SerialInput() = default;
 
     /// Takes as many bytes as there is room for and says how many; the sender keeps the rest and
-    /// tries again a little later (the guest empties the port in its own time).
+    /// tries again when it is told of room (the guest empties the port in its own time).
     virtual size_t push(std::span<const std::byte> bytes) noexcept = 0;
+
+    /// `tell` is called when there is room again after a push() that did not take all: on a vCPU's
+    /// thread, so it must not block. It stays valid as long as the guest runs. Before the first
+    /// push().
+    virtual void on_room(std::function<void()> tell) = 0;
 };
 
 }  // namespace mote

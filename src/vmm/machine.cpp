@@ -97,6 +97,13 @@ void Machine::Parts::wake_vcpus() {
         vcpu.wake();
 }
 
+std::vector<MmioTransport::Pause> Machine::Parts::start_pauses() const {
+    std::vector<MmioTransport::Pause> pauses;
+    for (const auto& transport : window_.transports())
+        pauses.push_back(transport->start_pause());
+    return pauses;
+}
+
 Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Machine::~Machine() = default;
 
@@ -122,13 +129,12 @@ Result<> Machine::pause(std::chrono::milliseconds limit) {
         resume();
         return fail("vCPU {} did not come to rest within {} ms", vcpu.vcpu().id(), limit.count());
     }
-    for (const auto& transport : parts_->window_.transports()) {
-        const auto left =
-            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-        auto paused = transport->pause(std::max(left, std::chrono::milliseconds(1)));
-        if (paused) continue;
+    Result<> rested;
+    for (MmioTransport::Pause& pause : parts_->start_pauses())
+        if (auto one = pause.wait(deadline); !one) rested = std::move(one);
+    if (!rested) {
         resume();
-        return paused;
+        return rested;
     }
     parts_->writes_->drain();
     return {};
@@ -166,8 +172,8 @@ void Machine::stop() {
         vcpu.at_rest(deadline);
     // What a guest wrote before it powered off has reached the disk's file, or is
     // reported.
-    for (const auto& transport : parts_->window_.transports())
-        if (const auto paused = transport->pause(kStopLimit); !paused)
+    for (MmioTransport::Pause& pause : parts_->start_pauses())
+        if (const auto paused = pause.wait(deadline); !paused)
             log_message(LogLevel::warning, "{}", paused.error().message);
     parts_->writes_->drain();
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "devices/machine_events.h"
@@ -44,6 +45,8 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     /// counts. Any thread.
     void finish(EndKind kind, std::string detail);
     void wake_vcpus();
+    /// Asks all devices to come to rest: one that hangs takes no time from the others.
+    [[nodiscard]] std::vector<MmioTransport::Pause> start_pauses() const;
     /// Runs on, or stops where the machine has ended meanwhile: no vCPU goes on
     /// needlessly.
     [[nodiscard]] AfterExit run_on() const;

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
+#include "base/errno_text.h"
 #include "base/unique_fd.h"
 
 namespace mote {
@@ -31,7 +31,7 @@ void check_tun(Preflight& report) {
         report.warn("/dev/net/tun", "you may not open it: no network devices",
                     "sudo chmod 0666 /dev/net/tun, as most distributions have it");
     } else {
-        report.warn("/dev/net/tun", fmt::format("{}: no network devices", ::strerrordesc_np(errno)),
+        report.warn("/dev/net/tun", fmt::format("{}: no network devices", errno_text(errno)),
                     "sudo modprobe tun");
     }
 }
@@ -49,7 +49,7 @@ void check_io_uring(Preflight& report) {
         const bool off = !setting.empty() && setting != "0";
         report.warn("io_uring",
                     fmt::format("is forbidden ({}): disks use threads, which are slower",
-                                ::strerrordesc_np(errno)),
+                                errno_text(errno)),
                     off ? "sudo sysctl kernel.io_uring_disabled=0"
                         : "allow it in the container's seccomp profile");
     }

@@ -59,9 +59,10 @@ class Shell:
 
 @pytest.fixture
 def boot(request, launch, tmp_path, root_image):
-    """boot(KERNEL, *options): a Shell in a guest with a root disk of its own; KERNEL is own, own-bzimage or debian."""
+    """boot(KERNEL, *options): a Shell in a guest with a root disk of its own; KERNEL is own, own-bzimage or debian;
+    `words` go to its command line."""
 
-    def run(kernel, *options, terminal=False):
+    def run(kernel, *options, words="", terminal=False):
         root = tmp_path / "root.ext4"
         shutil.copyfile(root_image, root)
         if kernel == "debian":
@@ -72,7 +73,7 @@ def boot(request, launch, tmp_path, root_image):
             if kernel == "own-bzimage":
                 image = image.parent / "bzImage"
         start = functools.partial(launch.run_on_terminal, rows=37, columns=101) if terminal else launch.run
-        return Shell(start("--kernel", image, "--disk", root, "--cmdline", "quiet loglevel=3", *options))
+        return Shell(start("--kernel", image, "--disk", root, "--cmdline", f"quiet loglevel=3 {words}", *options))
 
     return run
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import struct
@@ -183,3 +184,6 @@ def test_a_full_pipe_blocks_no_vcpu(launch, bare):
     machine = launch.run("--kernel", bare("serial"), "--no-acpi", "--no-entropy", "--no-balloon", "--cmdline",
                          "bare.mode=flood bare.bytes=1280K bare.exit=acpi", "--mem", "64M")  # fmt: skip
     assert machine.wait_unread(120) == 0
+    # What nobody took is told: all that was printed but what the pipe holds.
+    lost = int(re.search(r"mote: warning: console: the last (\d+) bytes of the guest's output are lost", machine.messages)[1])
+    assert (1280 << 10) - (128 << 10) < lost <= (1280 << 10) + 200

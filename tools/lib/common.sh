@@ -24,7 +24,9 @@ cache_root=${MOTE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mote}
 
 # cache_dir NAME: makes the cache's folder NAME and prints its path.
 cache_dir() {
-    mkdir -p "$cache_root/$1" || fail "cache $cache_root: cannot be written; set MOTE_CACHE to a folder that can"
+    local reason
+    reason=$(mkdir -p "$cache_root/$1" 2>&1) ||
+        fail "cache: cannot make $cache_root/$1: ${reason##*: }; set MOTE_CACHE to a folder that can be written"
     printf '%s\n' "$cache_root/$1"
 }
 

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/errno_text.h"
+
 namespace mote {
 
 using namespace virtio;
@@ -217,7 +219,7 @@ void BlockDevice::report_failure(DiskOp op, int result) {
                                                             "write-zeroes"};
     if (log_limiter_.allow())
         log_message(LogLevel::warning, "{}: a {} of the guest failed: {}", id_,
-                    kNames[static_cast<size_t>(op)], ::strerrordesc_np(-result));
+                    kNames[static_cast<size_t>(op)], errno_text(-result));
 }
 
 }  // namespace mote

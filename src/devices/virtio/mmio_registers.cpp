@@ -49,6 +49,7 @@ void MmioRegisters::reset() {
     status_ = interrupts_ = 0;
     device_features_select_ = driver_features_select_ = queue_select_ = 0;
     driver_features_ = 0;
+    config_withheld_ = false;
     for (size_t i = 0; i < queues_.size(); ++i)
         queues_[i] = QueueConfig{.max_size = identity_.queue_sizes[i]};
     show_features();
@@ -59,6 +60,14 @@ void MmioRegisters::reset() {
 
 bool MmioRegisters::driver_ok() const {
     return (status_ & virtio::kStatusDriverOk) != 0;
+}
+
+bool MmioRegisters::features_ok() const {
+    return (status_ & virtio::kStatusFeaturesOk) != 0;
+}
+
+void MmioRegisters::config_written(std::span<const std::byte> config) {
+    if (!config_withheld_) page_.set_config(config);
 }
 
 QueueConfig* MmioRegisters::selected() {
@@ -176,6 +185,9 @@ void MmioRegisters::write_address(QueueConfig& queue, uint64_t offset, uint32_t 
 // A driver compares ConfigGeneration before and after it reads (4.2.2.2); the interrupt that
 // follows makes it read once more, whatever it saw in between.
 void MmioRegisters::config_changed(std::span<const std::byte> config) {
+    // A driver that is coming up gets no interrupt, so nothing would make it read once more.
+    config_withheld_ = (status_ & virtio::kStatusDriver) != 0 && !driver_ok();
+    if (config_withheld_) return;
     page_.set(mmio::kConfigGeneration, ++generation_);
     page_.set_config(config);
     page_.set(mmio::kConfigGeneration, ++generation_);

@@ -46,17 +46,21 @@ class MmioRegisters {
 
     /// Back to how a device starts.
     void reset();
-    /// The configuration space changed; the driver learns it by bit 1 of InterruptStatus.
+    /// The configuration space changed; the driver learns it by bit 1 of InterruptStatus. Withheld
+    /// from a driver between DRIVER and DRIVER_OK.
     void config_changed(std::span<const std::byte> config);
+    /// True where a change is withheld: to be shown by config_changed() after DRIVER_OK.
+    [[nodiscard]] bool config_withheld() const { return config_withheld_; }
     /// The driver's own write to the configuration space was taken, or a reset changed it: shows it
     /// without an interrupt.
-    void config_written(std::span<const std::byte> config) { page_.set_config(config); }
+    void config_written(std::span<const std::byte> config);
     /// DEVICE_NEEDS_RESET; while the driver runs, with a configuration interrupt (2.1.2).
     void needs_reset();
 
     [[nodiscard]] const RegisterPage& page() const { return page_; }
     [[nodiscard]] uint32_t status() const { return status_; }
     [[nodiscard]] bool driver_ok() const;
+    [[nodiscard]] bool features_ok() const;
     [[nodiscard]] uint64_t driver_features() const { return driver_features_; }
     [[nodiscard]] std::span<const QueueConfig> queues() const { return queues_; }
 
@@ -83,6 +87,7 @@ class MmioRegisters {
     uint32_t driver_features_select_ = 0;
     uint32_t queue_select_ = 0;
     uint64_t driver_features_ = 0;
+    bool config_withheld_ = false;
 };
 
 }  // namespace mote

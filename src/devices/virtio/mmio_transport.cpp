@@ -114,7 +114,9 @@ void MmioTransport::note(std::string_view text, uint64_t offset) {
 
 MmioTransport::WriteResult MmioTransport::write_config(uint64_t offset,
                                                        std::span<const std::byte> data) {
-    if (!started_ || data.size() > kMaxWrite || config_writes_ == kMaxConfigWrites) {
+    // A driver may write it once features are agreed on, before DRIVER_OK too (3.1.1, step 7).
+    if (!registers_.features_ok() || data.size() > kMaxWrite ||
+        config_writes_ == kMaxConfigWrites) {
         note("a write to the configuration space", mmio::kConfig + offset);
         return WriteResult::done;
     }
@@ -126,7 +128,6 @@ MmioTransport::WriteResult MmioTransport::write_config(uint64_t offset,
             const std::lock_guard lock(mutex_);
             --config_writes_;
         }
-        if (!active_) return;
         device_->config_write(offset, std::span(copy).first(size));
         const std::lock_guard lock(mutex_);
         registers_.config_written(device_->config());
@@ -155,7 +156,9 @@ void MmioTransport::start_activation() {
 }
 
 MmioTransport::WriteResult MmioTransport::start_reset() {
-    if (!started_) {
+    // Only the worker knows when posted writes to the configuration space are done, and what it
+    // holds.
+    if (!started_ && config_writes_ == 0 && !registers_.config_withheld()) {
         registers_.reset();
         return WriteResult::done;
     }
@@ -181,6 +184,10 @@ void MmioTransport::queue(uint16_t index) {
 
 void MmioTransport::config() {
     const std::lock_guard lock(mutex_);
+    show_config();
+}
+
+void MmioTransport::show_config() {
     registers_.config_changed(device_->config());
     if (registers_.driver_ok()) line_.signal();
 }
@@ -205,6 +212,8 @@ void MmioTransport::activate(uint64_t features) {
             if (queue != nullptr) queue->close();
         needs_reset(result.error().message);
     }
+    const std::lock_guard lock(mutex_);
+    if (registers_.config_withheld()) show_config();
 }
 
 // Edge-triggered: each signal wakes the loop once, and nobody has to read the count. A kick from
@@ -238,11 +247,12 @@ void MmioTransport::reset_device() {
     unwatch_kicks();
     for (const auto& queue : queues_)
         if (queue) queue->close();
+    if (!active_) return finish_reset();
     device_->drain([this] { finish_reset(); });
 }
 
 void MmioTransport::finish_reset() {
-    device_->reset();
+    if (active_) device_->reset();
     queues_.clear();
     active_ = resetting_ = false;
     {
@@ -262,18 +272,19 @@ void MmioTransport::at_rest() {
 
 // --- Pause ---------------------------------------------------------------------------------------
 
-Result<> MmioTransport::pause(std::chrono::milliseconds limit) {
-    // Shared with the worker, which may come to it long after this has given up.
-    struct Waiter {
-        std::mutex mutex;
-        std::condition_variable changed;
-        bool done = false;
-    };
-    const auto waiter = std::make_shared<Waiter>();
-    const auto finish = [waiter] {
-        const std::lock_guard lock(waiter->mutex);
-        waiter->done = true;
-        waiter->changed.notify_one();
+/// Shared with the worker, which may come to it long after nobody waits any more.
+struct MmioTransport::Pause::State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+};
+
+MmioTransport::Pause MmioTransport::start_pause() {
+    auto state = std::make_shared<Pause::State>();
+    const auto finish = [state] {
+        const std::lock_guard lock(state->mutex);
+        state->done = true;
+        state->changed.notify_one();
     };
     worker_.post([this, finish] {
         paused_ = true;
@@ -282,11 +293,20 @@ Result<> MmioTransport::pause(std::chrono::milliseconds limit) {
         // A reset drains the device already and comes to rest by itself.
         if (!resetting_) device_->drain([this] { at_rest(); });
     });
-    std::unique_lock lock(waiter->mutex);
-    if (waiter->changed.wait_for(lock, limit, [&] { return waiter->done; })) return {};
-    resume();
-    return fail("device '{}': requests are still in flight after {} ms; is its storage hung?",
-                name(), limit.count());
+    return {*this, std::move(state)};
+}
+
+Result<> MmioTransport::Pause::wait(std::chrono::steady_clock::time_point deadline) {
+    std::unique_lock lock(state_->mutex);
+    if (state_->changed.wait_until(lock, deadline, [this] { return state_->done; })) return {};
+    lock.unlock();
+    transport_.resume();
+    return fail("device '{}': requests are still in flight; is its storage hung?",
+                transport_.name());
+}
+
+Result<> MmioTransport::pause(std::chrono::milliseconds limit) {
+    return start_pause().wait(std::chrono::steady_clock::now() + limit);
 }
 
 void MmioTransport::resume() {

@@ -84,11 +84,33 @@ class MmioTransport final : private VirtioInterrupt {
     /// Called on the worker's thread when a pending reset is done. Set before the loop runs.
     void on_reset_done(std::function<void()> callback) { on_reset_done_ = std::move(callback); }
 
-    /// Stops taking requests and waits until none is in flight. Not from the worker's thread; the
-    /// loop runs. Errors: requests are still in flight after `limit`; the device then goes on.
+    /// A pause that has been asked for.
+    class Pause {
+      public:
+        /// Waits until no request is in flight. Not from the worker's thread; the loop runs.
+        /// Errors: some still are at `deadline`; the device then goes on.
+        Result<> wait(std::chrono::steady_clock::time_point deadline);
+
+      private:
+        friend MmioTransport;
+        struct State;
+        Pause(MmioTransport& transport, std::shared_ptr<State> state)
+            : transport_(transport), state_(std::move(state)) {}
+        MmioTransport& transport_;
+        std::shared_ptr<State> state_;
+    };
+
+    /// Stops taking requests, soon: several devices are asked first and then waited for. The
+    /// transport outlives what is returned. Any thread.
+    Pause start_pause();
+    /// start_pause(), and waits for at most `limit`.
     Result<> pause(std::chrono::milliseconds limit);
     /// Goes on after a pause(), with what came in meanwhile.
     void resume();
+
+    /// The host has changed the device's configuration space, whether a driver runs it or not.
+    /// Worker's thread.
+    void device_config_changed() { config(); }
 
   private:
     /// One queue's notifications; lives as long as the transport.
@@ -111,6 +133,7 @@ class MmioTransport final : private VirtioInterrupt {
     void start_activation();
     WriteResult start_reset();
     void break_device(std::string_view why);
+    void show_config();
     void note(std::string_view text, uint64_t offset);
 
     // Worker's thread.

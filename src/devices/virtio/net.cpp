@@ -6,6 +6,8 @@
 #include <climits>
 #include <cstring>
 
+#include "base/errno_text.h"
+
 namespace mote {
 
 using namespace virtio;
@@ -135,8 +137,7 @@ void NetDevice::lose_backend() {
 
 void NetDevice::note(std::string_view what, ssize_t result) {
     if (log_limiter_.allow())
-        log_message(LogLevel::info, "{}: {}: {}", id_, what,
-                    ::strerrordesc_np(static_cast<int>(-result)));
+        log_message(LogLevel::info, "{}: {}: {}", id_, what, errno_text(static_cast<int>(-result)));
 }
 
 bool NetDevice::on_queue(uint16_t index) {

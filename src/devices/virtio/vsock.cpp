@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "base/errno_text.h"
+
 namespace mote {
 
 using namespace virtio;
@@ -259,7 +261,7 @@ bool VsockDevice::accept_clients() {
             if (errno == EAGAIN) return false;
             if (log_limiter_.allow())
                 log_message(LogLevel::warning, "vsock: cannot accept a client: {}",
-                            ::strerrordesc_np(errno));
+                            errno_text(errno));
             accept_later_ = true;
             arm_timer(true);
             return false;

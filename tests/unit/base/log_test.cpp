@@ -156,7 +156,24 @@ TEST_CASE("LogLimiter: a burst passes, the rest of the period does not") {
 
 TEST_CASE("LogLimiter: the next period has a burst of its own") {
     LogLimiter limiter(1, 20);
-    CHECK(limiter.allow());
-    std::this_thread::sleep_for(std::chrono::milliseconds(25));
-    CHECK(limiter.allow());
+    CHECK(limiter.allow(1'000'000));
+    CHECK_FALSE(limiter.allow(1'000'019));
+    CHECK(limiter.allow(1'000'020));
+}
+
+TEST_CASE("LogLimiter: a flood without end gets a burst an hour in the end") {
+    LogLimiter limiter(5, 1000);
+    uint64_t allowed = 0;
+    constexpr uint64_t kDayMs = 24 * LogLimiter::kLongestPeriodMs;
+    for (uint64_t now = 1; now < kDayMs; now += 50)
+        allowed += limiter.allow(now) ? 1 : 0;
+    CHECK(allowed < 5 * (24 + 13));  // 13 periods on the way from a second to an hour
+    CHECK(allowed > 5 * 24);
+
+    // Quiet for a period, and all is as at first.
+    const uint64_t later = kDayMs + 2 * LogLimiter::kLongestPeriodMs;
+    for (int i = 0; i < 5; ++i)
+        CHECK(limiter.allow(later));
+    CHECK_FALSE(limiter.allow(later));
+    CHECK(limiter.allow(later + 1000));
 }

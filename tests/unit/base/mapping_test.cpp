@@ -70,7 +70,7 @@ TEST_CASE("Mapping: a file's bytes, from an offset") {
 TEST_CASE("Mapping: errors name the size and the reason") {
     const auto no_file = Mapping::create(kPage, MAP_SHARED, -1, 0, 0);
     REQUIRE_FALSE(no_file);
-    CHECK(no_file.error().message == "cannot map 4096 bytes: Bad file descriptor");
+    CHECK(no_file.error().message == "cannot map 4096 bytes of address space: Bad file descriptor");
     CHECK(no_file.error().code == EBADF);
     CHECK_FALSE(Mapping::create(SIZE_MAX, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, kPage));
     CHECK_FALSE(Mapping::anonymous(0));

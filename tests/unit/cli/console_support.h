@@ -40,9 +40,13 @@ class RecordingPort final : public SerialInput {
         text_ += text_of(bytes.first(taken));
         return taken;
     }
+    void on_room(std::function<void()> tell) override { tell_ = std::move(tell); }
     void make_room(size_t count) {
-        const std::lock_guard lock(mutex_);
-        room_ += count;
+        {
+            const std::lock_guard lock(mutex_);
+            room_ += count;
+        }
+        if (tell_) tell_();
     }
     std::string text() {
         const std::lock_guard lock(mutex_);
@@ -50,6 +54,7 @@ class RecordingPort final : public SerialInput {
     }
 
   private:
+    std::function<void()> tell_;
     std::mutex mutex_;
     size_t room_;
     std::string text_;

@@ -12,9 +12,9 @@ const std::chrono::seconds kGrace(10);
 
 TEST_CASE("the first SIGTERM presses the power button, the second ends", "[cli]") {
     EndPolicy policy(kGrace);
-    CHECK_FALSE(policy.deadline());
+    CHECK_FALSE(policy.next());
+    CHECK(policy.on_time(kStart) == Act::nothing);
     CHECK(policy.on_terminate(kStart) == Act::press_power_button);
-    CHECK(policy.deadline() == kStart + kGrace);
     CHECK(policy.on_terminate(kStart + std::chrono::seconds(1)) == Act::end);
 }
 
@@ -22,7 +22,19 @@ TEST_CASE("the grace time counts from the first request", "[cli]") {
     EndPolicy policy(kGrace);
     CHECK(policy.on_hangup(kStart) == Act::press_power_button);
     CHECK(policy.on_hangup(kStart + std::chrono::seconds(5)) == Act::nothing);
-    CHECK(policy.deadline() == kStart + kGrace);
+    CHECK(policy.on_time(kStart + kGrace - std::chrono::milliseconds(1)) != Act::grace_is_over);
+    CHECK(policy.on_time(kStart + kGrace) == Act::grace_is_over);
+}
+
+TEST_CASE("the button is pressed again while the grace time runs", "[cli]") {
+    EndPolicy policy(kGrace);
+    policy.on_terminate(kStart);
+    CHECK(policy.next() == kStart + std::chrono::seconds(1));
+    CHECK(policy.on_time(kStart + std::chrono::milliseconds(999)) == Act::nothing);
+    CHECK(policy.on_time(kStart + std::chrono::milliseconds(1001)) == Act::press_power_button);
+    CHECK(policy.next() == kStart + std::chrono::milliseconds(2001));
+    CHECK(policy.on_time(kStart + std::chrono::milliseconds(9500)) == Act::press_power_button);
+    CHECK(policy.next() == kStart + kGrace);
 }
 
 TEST_CASE("a closed terminal does not end what it asked to power off", "[cli]") {

@@ -134,3 +134,16 @@ TEST_CASE("a writer and a reader at once lose nothing that is not told", "[cli][
     text += take_all(*buffer);
     CHECK(accounted_for(text) == kWrites * 10);
 }
+
+TEST_CASE("what nobody has taken is counted, told or not", "[cli]") {
+    const auto buffer = OutputBuffer::create(kCapacity).value();
+    CHECK(buffer->waiting() == 0);
+    buffer->write(bytes_of(std::string(kCapacity + 7, 'a')));
+    CHECK(buffer->waiting() == kCapacity + 7);
+    buffer->peek();
+    buffer->consume(kCapacity / 2);
+    buffer->write(bytes_of("b"));  // behind the line that tells of 7
+    CHECK(buffer->waiting() == kCapacity / 2 + 7 + OutputBuffer::marker(7).size() + 1);
+    take_all(*buffer);
+    CHECK(buffer->waiting() == 0);
+}

@@ -104,11 +104,21 @@ TEST_CASE_METHOD(Fixture, "a client that does not read does not hold up the end"
                  "[cli][threads]") {
     REQUIRE(console.open());
     const UniqueFd client = connect();
-    for (int i = 0; i < 2000; ++i)
+    print("a");
+    CHECK(get(client, 1) == "a");
+    for (int i = 0; i < 2000; ++i) {
         print(std::string(1000, 'x'));
+        std::this_thread::sleep_for(100us);  // it is the client that takes no more
+    }
     const auto before = std::chrono::steady_clock::now();
-    console.finish(100ms);
+    CHECK(console.finish(100ms) > 1000);
     CHECK(std::chrono::steady_clock::now() - before < 3s);
+}
+
+TEST_CASE_METHOD(Fixture, "output that nobody came for is nobody's loss", "[cli][threads]") {
+    REQUIRE(console.open());
+    print("unheard");
+    CHECK(console.finish(5s) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "a path that exists is left alone", "[cli]") {

@@ -61,8 +61,10 @@ TEST_CASE("a full pipe blocks nobody who prints", "[cli][threads]") {
     StreamConsole console(parts(), -1, out.writer.get());
     REQUIRE(console.open());
     for (int i = 0; i < 1000; ++i)
-        print(console, std::string(100, 'x'));  // 25 times what fits
-    console.finish(50ms);                       // gives up in time
+        print(console, std::string(100, 'x'));      // 25 times what fits
+    const uint64_t untaken = console.finish(50ms);  // gives up in time
+    CHECK(untaken >= 100'000 - 2 * 4096);
+    CHECK(untaken <= 100'000);
     // Whoever reads at last gets what fitted, and is told of the rest.
     const std::string text = get(out.reader, 8192 + OutputBuffer::marker(10'000).size());
     CHECK(text.find("bytes of console output lost]") != std::string::npos);
@@ -73,7 +75,7 @@ TEST_CASE("finish hands on what is left", "[cli][threads]") {
     StreamConsole console(parts(), -1, out.writer.get());
     REQUIRE(console.open());
     print(console, std::string(4000, 'x'));
-    console.finish(5s);
+    CHECK(console.finish(5s) == 0);
     out.writer.reset();
     CHECK(get(out.reader, 5000).size() == 4000);
 }

@@ -97,6 +97,27 @@ TEST_CASE("Serial: typed bytes interrupt, wait in a bounded FIFO and come out in
     CHECK(port.type(flood) == 1);
 }
 
+TEST_CASE("Serial: who was refused is told of room, once, when half of it is free") {
+    Port port;
+    unsigned told = 0;
+    port.serial.on_room([&] { ++told; });
+    CHECK(port.type(std::string(Serial::kInputSize, 'a')) == Serial::kInputSize);
+    port.in(kData);
+    CHECK(port.type("bc") == 1);  // refused: full again
+    for (size_t i = 0; i < Serial::kInputSize / 2 - 1; ++i)
+        port.in(kData);
+    CHECK(told == 0);
+    port.in(kData);
+    CHECK(told == 1);
+    for (size_t i = 0; i < Serial::kInputSize; ++i)
+        port.in(kData);
+    CHECK(told == 1);
+
+    CHECK(port.type(std::string(100, 'd')) == Serial::kInputSize);
+    port.out(kFcr, 0x03);  // the guest throws its input away
+    CHECK(told == 2);
+}
+
 TEST_CASE("Serial: input that waited for the interrupt to be enabled raises it then") {
     Port port;
     CHECK(port.type("q") == 1);

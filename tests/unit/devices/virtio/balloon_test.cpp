@@ -40,8 +40,10 @@ struct Balloon {
     FakeQueue& queue(uint16_t index) { return queues[index]; }
     void kick(uint16_t index) { driver.kick(index); }
     bool answered(uint16_t index) { return FakeDriver::wait_used(queue(index)).has_value(); }
-    /// Fills whole pages, so that the host has memory behind them.
+    /// Fills whole pages, so that the host has memory behind them; no huge ones, which the host's
+    /// kernel may make of those around a hole at any time, and the hole is full again.
     void fill(uint64_t address, uint64_t size) {
+        ::madvise(ram.memory().window({address}, size).value().data(), size, MADV_NOHUGEPAGE);
         ram.memory().write({address}, std::vector<std::byte>(size, std::byte{0xA5}));
     }
     /// Inflates: page numbers in one request.

@@ -260,7 +260,7 @@ TEST_CASE("transport: pause waits for what is in flight, for a limited time") {
     const auto late = rig.driver.transport().pause(std::chrono::milliseconds(1));
     REQUIRE_FALSE(late);
     CHECK(late.error().message ==
-          "device 'slow0': requests are still in flight after 1 ms; is its storage hung?");
+          "device 'slow0': requests are still in flight; is its storage hung?");
     rig.queue.chain().writable(4).submit();
     rig.driver.kick();
     CHECK(wait_until([&] { return rig.held() == 2; }));  // it went on
@@ -334,6 +334,57 @@ TEST_CASE("transport: writes to the configuration space reach a running device, 
         CHECK(rig.device->config_offset == 4);
         CHECK(rig.device->config_written == 0xAABB);
     });
+}
+
+namespace {
+
+void acknowledge(Rig& rig) {
+    for (const uint32_t status : {1U, 3U})
+        rig.driver.write(mmio::kStatus, status);
+}
+
+void agree_on_features(Rig& rig) {
+    rig.driver.write(mmio::kDriverFeaturesSel, 1);
+    rig.driver.write(mmio::kDriverFeatures, 1);  // VERSION_1
+    rig.driver.write(mmio::kStatus, 11);
+}
+
+}  // namespace
+
+TEST_CASE("transport: a driver may write the configuration space before DRIVER_OK") {
+    Rig rig;
+    const uint64_t value = 0xCC;
+    acknowledge(rig);
+    agree_on_features(rig);
+    rig.driver.transport().write(0x100, std::as_bytes(std::span(&value, 1)).first(1));
+    rig.on_worker([&] { CHECK(rig.device->config_written == 0xCC); });
+    // And a reset right behind it comes to its end.
+    rig.driver.transport().write(0x100, std::as_bytes(std::span(&value, 1)).first(1));
+    rig.driver.write(mmio::kStatus, 0);
+    CHECK(wait_until([&] { return !rig.driver.transport().reset_pending(); }));
+    CHECK(rig.driver.status() == 0);
+}
+
+TEST_CASE("transport: a driver that comes up never reads half of a changed configuration") {
+    Rig rig;
+    acknowledge(rig);
+    rig.on_worker([&] {
+        rig.device->config_value = 5;
+        rig.driver.transport().device_config_changed();
+    });
+    CHECK(rig.driver.read64(mmio::kConfig) == 0x1122334455667788);
+    SECTION("it is told once it runs") {
+        agree_on_features(rig);
+        rig.driver.configure(0, rig.queue.config()).go();
+        rig.driver.worker().settle();
+        CHECK(rig.driver.take_interrupt());
+        CHECK(rig.driver.read(mmio::kInterruptStatus) == 3);
+    }
+    SECTION("or finds it after a reset") {
+        rig.driver.write(mmio::kStatus, 0);
+        CHECK(wait_until([&] { return !rig.driver.transport().reset_pending(); }));
+    }
+    CHECK(rig.driver.read64(mmio::kConfig) == 5);
 }
 
 TEST_CASE("transport: accesses of odd width or place do no harm") {
