@@ -4,10 +4,9 @@
 //   once) bare.mrg=0|1  bare.event_idx=0|1  bare.seconds=N (of echo and receive, at most)
 // echo sends each frame of EtherType 0x88b5 back, addresses exchanged, until one that begins with
 // "end". send sends `ops` frames that carry their number. receive counts frames of that type until
-// "end". stuck gives the device no receive buffer until it is told "go" on the console, then is
-// receive.
-// Prints `ready`, then one line `result key=value ...`; times are in cycles of the time stamp
-// counter.
+// "end", or until there are `ops`. stuck gives the device no receive buffer until it is told "go"
+// on the console, then is receive. Prints `ready`, then one line `result key=value ...`; times are
+// in cycles of the time stamp counter.
 #include "lib/net.h"
 
 enum { kEtherHeader = 14, kTypeHigh = 0x88, kTypeLow = 0xb5, kMaxDepth = 64, kMaxSend = 65536 };
@@ -77,9 +76,10 @@ static void print_counts(const struct counts* counts, uint64_t cycles) {
 }
 
 static void receive(bool echo) {
+    uint64_t ops = cmdline_number("bare.ops", UINT64_MAX);
     struct counts counts = {0};
     uint64_t begin = 0, now = 0;
-    for (;;) {
+    while (counts.frames < ops) {
         const uint8_t* frame = NULL;
         uint32_t bytes = net_take(&net, &frame);
         if (bytes == 0) {

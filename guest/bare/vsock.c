@@ -2,7 +2,8 @@
 //   bare.mode=   echo (of bare.conns=N connections that the host makes) |
 //                send | receive | pingpong (on one that the guest makes)
 //   bare.port=N (of the host)  bare.bytes=N  bare.bs=BYTES (of one packet)  bare.ops=N (round
-//   trips) bare.check=0|1 (checksums)  bare.event_idx=0|1
+//   trips) bare.check=0|1 (checksums)  bare.event_idx=0|1  bare.go=1 (waits for "g" on the console)
+//   bare.half=0 (send ends both directions at once); receive ends after bare.bytes where given
 // Prints `ready`, then one line `result key=value ...`; times are in cycles of the time stamp
 // counter, `sum` is the Adler-32 of all data.
 #include "lib/vsock.h"
@@ -146,7 +147,7 @@ static void send(void) {
     }
     uint64_t cycles = read_tsc() - begin;
     kicks = vsock.transmit.kicks - kicks;
-    end(connection, kVsockShutdownSend);
+    end(connection, cmdline_number("bare.half", 1) ? kVsockShutdownSend : kVsockShutdownBoth);
     put_text("result mode=send");
     put_pair("bytes", from);
     put_pair("sum", sum);
@@ -156,11 +157,11 @@ static void send(void) {
 
 static void receive(void) {
     bool check = cmdline_number("bare.check", 1);
-    uint64_t bytes = 0, packets = 0;
+    uint64_t bytes = 0, packets = 0, limit = cmdline_number("bare.bytes", UINT64_MAX);
     uint32_t sum = 1;
     struct vsock_connection* connection = connect_host();
     uint64_t begin = read_tsc();
-    for (bool more = true; more;) {
+    for (bool more = true; more && bytes < limit;) {
         struct vsock_packet packet;
         wait_packet(&packet);
         vsock_account(&vsock, connection, &packet);
@@ -172,7 +173,7 @@ static void receive(void) {
         vsock_give_back(&vsock, &packet);
     }
     uint64_t cycles = read_tsc() - begin;
-    end(connection, kVsockShutdownBoth);
+    if (bytes < limit) end(connection, kVsockShutdownBoth);
     put_text("result mode=receive");
     put_pair("bytes", bytes);
     put_pair("sum", sum);
@@ -213,6 +214,8 @@ void bare_main(void) {
     const char* problem = vsock_open(&vsock, wanted);
     if (problem) fail(problem);
     put_text("ready\n");
+    while (cmdline_number("bare.go", 0) && get_char() != 'g')
+        cpu_relax();
     if (cmdline_is("bare.mode", "echo"))
         echo();
     else if (cmdline_is("bare.mode", "send"))

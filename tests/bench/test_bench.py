@@ -9,7 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "lib"))
 from bench import report  # noqa: E402
 from bench.boot import rows_of  # noqa: E402
 from bench.memory import overhead_bytes  # noqa: E402
+from bench.guest import result_of  # noqa: E402
 from bench.process import BenchError  # noqa: E402
+from bench.tracing import parse  # noqa: E402
 
 
 def row_of(mote, firecracker, target):
@@ -26,6 +28,8 @@ def row_of(mote, firecracker, target):
     ([3], [4], ("ratio", 0.5), "missed"),
     ([40], [], ("value", 40), "met"),
     ([41], [], ("value", 40), "missed"),
+    ([6], [4], ("at least", 1.5), "met"),
+    ([5], [4], ("at least", 1.5), "missed"),
     ([1], [], ("ratio", 0.5), ""),
     ([], [4], ("ratio", 0.5), ""),
     ([1], [1], None, ""),
@@ -37,7 +41,7 @@ def test_verdict(mote, firecracker, target, verdict):
 def test_table_and_json_agree():
     row = row_of([1, 2, 9], [4], ("ratio", 0.5))
     line = report.table([row]).splitlines()[2]
-    assert line.split() == ["name", "unit", "2", "4", "-", "0.50", "-", "<=", "0.5", "x", "fc", "met"]
+    assert line.split() == ["name", "unit", "2", "4", "-", "-", "0.50", "-", "-", "<=", "0.5", "x", "fc", "met"]
     assert row.as_json()["monitors"]["mote"] == {"median": 2, "min": 1, "max": 9, "runs": [1, 2, 9]}
 
 
@@ -73,3 +77,15 @@ def test_devices_added():
     assert figures["user exits that entropy adds"] == 9
     assert figures["user exits that balloon adds"] == 19
     assert figures["user exits that pvpanic adds"] == 3
+
+
+def test_a_guests_result_and_its_errors():
+    assert result_of(b"ready\nresult mode=read ops=12 tx-kicks=0x3 errors=0\n")["ops"] == "12"
+    for text in (b"ready\n", b"result ops=1 errors=2\n", b"result needs-reset=1\n"):
+        with pytest.raises(BenchError):
+            result_of(text)
+
+
+def test_counted_system_calls():
+    assert parse("\n20391,,raw_syscalls:sys_enter,1000,100.00,,\n") == 20391
+    assert parse("<not counted>,,raw_syscalls:sys_enter,0,0.00,,\n") == -1

@@ -14,8 +14,10 @@ const char* block_start(struct block_device* block, uint64_t wanted) {
         return "the block device has no queue";
     block->sectors = (uint64_t)virtio_read(&block->device, kConfig + 4) << 32 |
                      virtio_read(&block->device, kConfig);
-    block->slots = block->queue.size / kChainLength;
     block->indirect = block->features & VIRTIO_F_INDIRECT_DESC;
+    block->stride = block->indirect ? 1 : kChainLength;
+    block->slots = block->queue.size / block->stride;
+    if (block->slots > kSlots) block->slots = kSlots;
     virtio_write(&block->device, kStatus, kAcknowledge | kDriver | kFeaturesOk | kDriverOk);
     return NULL;
 }
@@ -47,7 +49,7 @@ void block_add(struct block_device* block, unsigned slot, uint32_t type, uint64_
                void* data, uint32_t length) {
     headers[block->bank][slot] = (struct block_header){.type = type, .sector = sector};
     statuses[block->bank][slot] = kBlockPending;
-    uint16_t head = (uint16_t)(slot * kChainLength);
+    uint16_t head = (uint16_t)(slot * block->stride);
     volatile struct virtq_desc* desc = &block->queue.rings->desc[head];
     if (block->indirect) {
         struct virtq_desc* table = tables[block->bank][slot];
@@ -63,8 +65,8 @@ void block_add(struct block_device* block, unsigned slot, uint32_t type, uint64_
 int block_take(struct block_device* block, uint8_t* status) {
     struct virtq_used_element element;
     if (!virtqueue_take(&block->queue, &element)) return -1;
-    unsigned slot = element.id / kChainLength;
-    if (slot >= block->slots || element.id % kChainLength)
+    unsigned slot = element.id / block->stride;
+    if (slot >= block->slots || element.id % block->stride)
         fail("a used element names no head of ours");
     *status = statuses[block->bank][slot];
     return (int)slot;

@@ -18,7 +18,7 @@ enum { kBlockOk = 0, kBlockIoError = 1, kBlockUnsupported = 2, kBlockPending = 0
 #define VIRTIO_BLK_F_DISCARD (1ull << 13)
 #define VIRTIO_BLK_F_WRITE_ZEROES (1ull << 14)
 
-enum { kSectorSize = 512, kBlockIdSize = 20, kSlots = kQueueMax / kChainLength, kBanks = 2 };
+enum { kSectorSize = 512, kBlockIdSize = 20, kSlots = 128, kBanks = 2 };
 
 struct block_header {
     uint32_t type;
@@ -38,9 +38,10 @@ struct block_device {
     struct virtqueue queue;
     uint64_t features;
     uint64_t sectors;
-    unsigned slots;  // requests that fit the queue at once
-    bool indirect;   // hand requests over as indirect tables
-    unsigned bank;   // which set of rings and buffers (< kBanks): one for each device in use
+    unsigned slots;   // requests that fit the queue at once
+    unsigned stride;  // ring descriptors of one request
+    bool indirect;    // hand requests over as indirect tables
+    unsigned bank;    // which set of rings and buffers (< kBanks): one for each device in use
 };
 
 // Finds the n-th block device and brings it up with what `wanted` names and the device offers.

@@ -23,12 +23,13 @@ class Environment:
             raise BenchError(f"{path}: no such bare guest; run tools/build, or set MOTE_BARE=FOLDER")
         return path
 
-    def bare_command(self, monitor, program, words="", disk_mib=16, mem_mib=128):
-        """How `monitor` runs a bare guest with one disk. Bare guests find devices on the command line only."""
+    def bare_command(self, monitor, program, words="", disk_mib=16, mem_mib=128, **devices):
+        """How `monitor` runs a bare guest with one disk. Bare guests find devices on the command line only. `devices`:
+        tap and vsock of Monitor.command()."""
         extra = ("--no-acpi",) if monitor.name == "mote" else ()
         cmdline = f"bare.exit={monitor.bare_exit} {words}".strip()
         return monitor.command(
-            self.work, self.bare(program), cmdline, disk=self.disk(disk_mib), mem_mib=mem_mib, extra=extra
+            self.work, self.bare(program), cmdline, disk=self.disk(disk_mib), mem_mib=mem_mib, extra=extra, **devices
         )
 
     @functools.cache

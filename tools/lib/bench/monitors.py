@@ -13,13 +13,16 @@ class Monitor:
     bare_exit = ""  # value of bare.exit= (guest/bare/lib/exit.c)
     linux_end = ""  # value of end= (tests/bench/init.c)
     realtime = True  # does --realtime apply?
+    has_vsock = True
+    has_indirect = True  # does its block device take indirect descriptors?
     linux_args = ""  # words this monitor's machine needs on Linux's command line
 
     def __init__(self, program):
         self.program = str(program)
 
-    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, extra=()):
-        """The argument list. `work` is a folder for files it needs; `disk` a raw image or None."""
+    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, tap=None, vsock=None, extra=()):
+        """The argument list. `work` is a folder for files it needs; `disk` a raw image, `tap` a TAP's name, `vsock` the
+        path of the host's socket, or None."""
         raise NotImplementedError
 
     def version(self):
@@ -35,7 +38,7 @@ class Mote(Monitor):
     bare_exit = "acpi"
     linux_end = "poweroff"
 
-    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, extra=()):
+    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, tap=None, vsock=None, extra=()):
         args = [self.program, "run", "--kernel", str(kernel), "--cmdline", cmdline, "--mem", f"{mem_mib}M"]
         args += ["--console", "tty" if console else "off"]
         # Devices that are there by default are left out, unless they are what is measured.
@@ -44,6 +47,10 @@ class Mote(Monitor):
                 args += [f"--no-{device}"]
         if disk:
             args += ["--disk", str(disk)]
+        if tap:
+            args += ["--net", f"tap={tap}"]
+        if vsock:
+            args += ["--vsock", f"path={vsock}"]
         return args + [word for word in extra if word not in ("--entropy", "--balloon")]
 
     def is_vcpu(self, thread_name):
@@ -54,10 +61,11 @@ class Firecracker(Monitor):
     name = "firecracker"
     bare_exit = "i8042"
     linux_end = "reboot"
+    has_indirect = False
     # Its own default words (but for the console's): without them its guest probes for devices it lacks.
     linux_args = "reboot=k panic=1 nomodule i8042.noaux i8042.nomux i8042.dumbkbd swiotlb=noforce"
 
-    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, extra=()):
+    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, tap=None, vsock=None, extra=()):
         drives = []
         if disk:
             drive = {"drive_id": "disk", "path_on_host": str(disk), "is_root_device": False, "is_read_only": False}
@@ -67,6 +75,10 @@ class Firecracker(Monitor):
             "drives": drives,
             "machine-config": {"vcpu_count": 1, "mem_size_mib": mem_mib},
         }
+        if tap:
+            config["network-interfaces"] = [{"iface_id": "net", "host_dev_name": tap}]
+        if vsock:
+            config["vsock"] = {"guest_cid": 3, "uds_path": str(vsock)}
         path = Path(work) / "firecracker.json"
         path.write_text(json.dumps(config))
         return [self.program, "--no-api", "--level", "Off", "--config-file", str(path), *extra]
@@ -78,11 +90,12 @@ class Firecracker(Monitor):
 class Qemu(Monitor):
     name = "qemu"
     realtime = False  # its threads starve one another
+    has_vsock = False  # vhost-vsock needs the host's module, and speaks to AF_VSOCK
     bare_exit = "debug"
     linux_end = "reboot"
     linux_args = "reboot=t panic=1"
 
-    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, extra=()):
+    def command(self, work, kernel, cmdline, disk=None, mem_mib=128, console=True, tap=None, vsock=None, extra=()):
         args = [
             self.program,
             "-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,x-option-roms=off",
@@ -95,6 +108,9 @@ class Qemu(Monitor):
         if disk:
             args += ["-drive", f"id=disk,file={disk},format=raw,if=none,cache=writeback,aio=io_uring"]
             args += ["-object", "iothread,id=io", "-device", "virtio-blk-device,drive=disk,iothread=io"]
+        if tap:
+            args += ["-netdev", f"tap,id=net,ifname={tap},script=no,downscript=no,vhost=off"]
+            args += ["-device", "virtio-net-device,netdev=net"]
         return args + list(extra)
 
     def is_vcpu(self, thread_name):

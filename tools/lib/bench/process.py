@@ -17,14 +17,15 @@ class BenchError(Exception):
 class Running:
     """A monitor's process with its output in a pipe."""
 
-    def __init__(self, command, stderr, realtime):
+    def __init__(self, command, stderr, realtime, console_input):
         self.command, self.stderr = command, stderr
         self.started = time.monotonic()
         if realtime:
             command = ["chrt", "-f", "1", *command]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
-        )
+            command, stdin=subprocess.PIPE if console_input else subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=stderr, start_new_session=True,
+        )  # fmt: skip
         self.output = b""
 
     @property
@@ -34,6 +35,11 @@ class Running:
     def _printed(self):
         self.stderr.seek(0)
         return f"it printed {self.output[-500:]!r} and {self.stderr.read()[-500:]!r}"
+
+    def type(self, data):
+        """Sends `data` to the guest's console."""
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
 
     def read_until(self, text, timeout):
         """Reads on until `text` has come; returns the time of the read that brought it."""
@@ -64,11 +70,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(command, realtime=False):
+def running(command, realtime=False, console_input=False):
     """Starts `command`; whatever happens, the process and its children are gone afterwards. With `realtime` it goes
     before all other programs of the machine."""
     with tempfile.TemporaryFile() as stderr:
-        run = Running(command, stderr, realtime)
+        run = Running(command, stderr, realtime, console_input)
         try:
             yield run
         finally:
@@ -76,6 +82,8 @@ def running(command, realtime=False):
                 os.killpg(run.pid, signal.SIGKILL)
                 run.process.wait()
             run.process.stdout.close()
+            if run.process.stdin:
+                run.process.stdin.close()
 
 
 def threads(pid):

@@ -1,10 +1,13 @@
-"""Results: rows of repeated values per monitor, as a table for people and as JSON for machines."""
+"""Results: rows of repeated values per monitor, as a table for people and as JSON for machines.
+
+"floor" takes part like a monitor: the same work done by a plain host process in the same run."""
 
 import statistics
 
 
 class Row:
-    """One measured thing. `target` bounds a ratio ("ratio", limit), a value ("value", limit), or is None."""
+    """One measured thing. `target` bounds its ratio to Firecracker from above ("ratio", limit) or below ("at least",
+    limit), its value from above ("value", limit), or is None."""
 
     def __init__(self, section, name, unit, target=None, note=""):
         self.section, self.name, self.unit, self.target, self.note = section, name, unit, target, note
@@ -27,10 +30,11 @@ class Row:
         if not self.target:
             return ""
         kind, limit = self.target
-        figure = self.ratio("firecracker") if kind == "ratio" else self.median("mote")
+        figure = self.median("mote") if kind == "value" else self.ratio("firecracker")
         if figure is None:
             return ""
-        return "met" if figure <= limit else "missed"
+        met = figure >= limit if kind == "at least" else figure <= limit
+        return "met" if met else "missed"
 
     def as_json(self):
         return {
@@ -45,6 +49,7 @@ class Row:
             },
             "ratio_firecracker": self.ratio("firecracker"),
             "ratio_qemu": self.ratio("qemu"),
+            "ratio_floor": self.ratio("floor"),
         }
 
 
@@ -64,20 +69,20 @@ def _target(row):
     if not row.target:
         return ""
     kind, limit = row.target
-    return f"<= {limit:g}" + (" x fc" if kind == "ratio" else "")
+    return f"{'>=' if kind == 'at least' else '<='} {limit:g}" + ("" if kind == "value" else " x fc")
 
 
 def table(rows):
     """The rows as text, one block for each section."""
-    head = ["", "unit", "mote", "firecracker", "qemu", "mote/fc", "mote/qemu", "target", ""]
+    head = ["", "unit", "mote", "firecracker", "qemu", "floor", "mote/fc", "mote/qemu", "mote/floor", "target", ""]
     cells = []
     section = None
     for row in rows:
         if row.section != section:
             section = row.section
             cells.append([section.upper()] + [""] * (len(head) - 1))
-        medians = [_figure(row.median(m)) for m in ("mote", "firecracker", "qemu")]
-        ratios = [_ratio(row.ratio("firecracker")), _ratio(row.ratio("qemu"))]
+        medians = [_figure(row.median(m)) for m in ("mote", "firecracker", "qemu", "floor")]
+        ratios = [_ratio(row.ratio(peer)) for peer in ("firecracker", "qemu", "floor")]
         cells.append(["  " + row.name, row.unit, *medians, *ratios, _target(row), row.verdict()])
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
 
