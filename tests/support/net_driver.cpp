@@ -35,6 +35,7 @@ ssize_t SocketBackend::receive(std::span<const iovec> parts) {
 }
 
 ssize_t SocketBackend::send(std::span<const iovec> parts) {
+    if (wire_->before_send) wire_->before_send();
     ++wire_->sends;
     if (wire_->send_error != 0) return wire_->send_error;
     const ssize_t done = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));

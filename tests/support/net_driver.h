@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ class SocketBackend final : public NetBackend {
         std::atomic<unsigned> sends = 0;         ///< calls
         std::atomic<ssize_t> receive_error = 0;  ///< in place of any frame
         std::atomic<ssize_t> send_error = 0;
+        std::function<void()> before_send;  ///< worker's thread
         /// Sends one frame; false where the wire is full.
         bool put(std::string_view frame) const;
         /// The next frame of the guest's, header included, or nothing.

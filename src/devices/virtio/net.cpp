@@ -19,6 +19,9 @@ constexpr unsigned kFramesPerTurn = 256;
 constexpr uint64_t kBytesPerTurn = uint64_t{4} << 20U;
 /// Frames that wait for each other while more come: the guest may go on with the first.
 constexpr unsigned kPublishEvery = 16;
+/// So many bytes do not wait: buffers that come back soon are still in the caches when they are
+/// used again.
+constexpr uint64_t kPublishBytes = uint64_t{64} << 10U;
 
 /// Copies what lies behind `offset` in `parts`, as much as there is and fits; returns how much.
 size_t copy_from(std::span<const iovec> parts, size_t offset, std::span<std::byte> out) {
@@ -156,7 +159,7 @@ bool NetDevice::receive_turn() {
     while (!turn.over()) {
         const Step step = receive_frame(turn);
         if (step == Step::frame) {
-            if (received_ >= kPublishEvery) publish_received();
+            if (received_ >= kPublishEvery || received_bytes_ >= kPublishBytes) publish_received();
             continue;
         }
         publish_received();
@@ -193,6 +196,7 @@ NetDevice::Step NetDevice::receive_frame(Turn& turn) {
     }
     buffers_->give(size);
     ++received_;
+    received_bytes_ += size;
     ++counters_.received;
     return Step::frame;
 }
@@ -243,6 +247,7 @@ bool NetDevice::read_backend(std::span<const iovec> parts, size_t& size) {
 
 void NetDevice::publish_received() {
     received_ = 0;
+    received_bytes_ = 0;
     if (receive_queue_->publish()) interrupt_->queue(kNetReceive);
 }
 
@@ -276,7 +281,7 @@ bool NetDevice::send_available(Turn& turn) {
         ++turn.frames;
         turn.bytes += sending_->readable();
         if (send_frame() == Step::blocked) return false;
-        if (sent_ >= kPublishEvery) publish_sent();
+        if (sent_ >= kPublishEvery || sent_bytes_ >= kPublishBytes) publish_sent();
     }
     return true;
 }
@@ -287,6 +292,7 @@ NetDevice::Step NetDevice::send_frame() {
     const auto finish = [this](uint64_t& counter) {
         ++counter;
         ++sent_;
+        sent_bytes_ += sending_->readable();
         send_queue_->complete(*std::exchange(sending_, std::nullopt), 0);
         return Step::frame;
     };
@@ -327,6 +333,7 @@ bool NetDevice::filter_takes(const Chain& chain) {
 
 void NetDevice::publish_sent() {
     sent_ = 0;
+    sent_bytes_ = 0;
     if (send_queue_->publish()) interrupt_->queue(kNetTransmit);
 }
 

@@ -125,10 +125,12 @@ class NetDevice final : public VirtioDevice {
     std::vector<std::byte> bounce_;  ///< of kMaxFrame
     size_t held_ = 0;                ///< bytes in bounce_ of a frame for the guest
     uint64_t held_since_ns_ = 0;
-    unsigned received_ = 0;  ///< and not yet published
+    unsigned received_ = 0;        ///< and not yet published
+    uint64_t received_bytes_ = 0;  ///< of those
 
     std::optional<Chain> sending_;  ///< taken, and refused by a full host's end
     unsigned sent_ = 0;             ///< and not yet published
+    uint64_t sent_bytes_ = 0;       ///< of those
 };
 
 }  // namespace mote

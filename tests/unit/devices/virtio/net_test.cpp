@@ -231,6 +231,19 @@ TEST_CASE("net: one notification, and one interrupt at most, for many frames") {
     CHECK_FALSE(net.driver->take_interrupt());
 }
 
+TEST_CASE("net: large frames are given back while more are sent, small ones together") {
+    NetDriver net;
+    const size_t size = GENERATE(60U, 60'000U);
+    uint16_t last_seen = 0;
+    net.wire->before_send = [&] { last_seen = net.tx->used_index(); };
+    for (unsigned i = 0; i < 3; ++i)
+        net.add(frame(i, size));
+    net.send();
+    REQUIRE(net.wait_sent(3));
+    net.settle();
+    CHECK(last_seen == (size > 1500 ? 2 : 0));
+}
+
 TEST_CASE("net: a host's end that refuses frames drops them, and works when it is back") {
     NetDriver net;
     net.wire->send_error = GENERATE(-EIO, -EINVAL, -ENOMEM, -ENOBUFS);
