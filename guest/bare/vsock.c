@@ -8,7 +8,7 @@
 // counter, `sum` is the Adler-32 of all data.
 #include "lib/vsock.h"
 
-enum { kConnections = 256, kFirstPort = 5000 };
+enum { kConnections = 1024, kFirstPort = 5000 };
 
 static struct vsock_device vsock;
 static struct vsock_connection table[kConnections];

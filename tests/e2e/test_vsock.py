@@ -1,19 +1,21 @@
 """AF_VSOCK sockets of a real Linux guest against Unix sockets of the host."""
 
+import os
 import re
 import selectors
 import subprocess
 import threading
 import time
-import zlib
 
 import pytest
 
 from support_py.machine import PATIENCE
-from support_py.vsock import Vsock, numbered, read_all
+from support_py.vsock import Vsock, allow_many_files, numbered_blocks, read_all, sum_of_numbered
 
 MIB = 1 << 20
-CONNECTIONS = 220
+CONNECTIONS = 1000
+# Each way. A GiB takes minutes in the lab; guest/bare/vsock.c moves it at the machine's own speed (tests/kvm).
+BULK = int(os.environ.get("MOTE_TEST_BULK_MIB", "16")) * MIB
 
 
 @pytest.fixture
@@ -55,32 +57,35 @@ def peer(text):
 
 
 def test_bulk_both_ways(shell, vsock):
-    size = 16 * MIB
+    size = BULK
     listener = vsock.listen(52)
     results = {}
 
     def serve():
         connection = vsock.accept(listener)
-        results["sum"] = zlib.adler32(read_all(connection))
+        results["got"] = read_all(connection)
         connection.sendall(b"well-heard")
         connection.close()
         connection = vsock.accept(listener)
-        connection.sendall(numbered(size))
+        for block in numbered_blocks(size):
+            connection.sendall(block)
         connection.close()
 
     thread = threading.Thread(target=serve)
     thread.start()
     sent = peer(shell.run(f"/tmp/peer send 52 {size}"))
-    assert int(sent["sum"]) == results["sum"] == zlib.adler32(numbered(size))
+    expected = sum_of_numbered(size)
+    assert results["got"] == (size, expected) and int(sent["sum"]) == expected
     assert sent["last"] == "well-heard"  # after the guest had ended its own direction
     received = peer(shell.run("/tmp/peer receive 52"))
-    assert received == {"bytes": str(size), "sum": str(zlib.adler32(numbered(size)))}
+    assert received == {"bytes": str(size), "sum": str(expected)}
     thread.join()
     assert "failed: connect: Connection reset" in shell.run("/tmp/peer receive 53")
     assert shell.end("poweroff") == 0
 
 
-def test_many_connections_both_ways(shell, vsock):
+def test_a_thousand_connections_each_way(shell, vsock):
+    allow_many_files(4 * CONNECTIONS)
     shell.run(f"(/tmp/peer echo 1024 {CONNECTIONS} > /tmp/echo &)")
     clients = [patiently(lambda: vsock.connect(1024))]
     clients += [vsock.connect(1024) for _ in range(CONNECTIONS - 1)]

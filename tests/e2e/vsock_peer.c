@@ -15,7 +15,7 @@
 // After sys/socket.h: it uses sa_family_t.
 #include <linux/vm_sockets.h>
 
-enum { kMost = 256, kChunk = 65536 };
+enum { kMost = 1024, kChunk = 65536 };
 
 static uint8_t chunk[kChunk];
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import resource
 import socket
+import zlib
 
 from support_py.machine import PATIENCE
 
@@ -71,11 +73,35 @@ def read_line(connection):
 
 
 def read_all(connection):
-    """Everything up to the end of the stream."""
-    parts = []
+    """Reads up to the end of the stream: (bytes, their Adler-32)."""
+    size, total = 0, 1
     while part := connection.recv(1 << 18):
-        parts.append(part)
-    return b"".join(parts)
+        size += len(part)
+        total = zlib.adler32(part, total)
+    return size, total
+
+
+def numbered_blocks(size):
+    """numbered(size), in blocks of a MiB and a rest."""
+    block = numbered(min(size, 1 << 20))
+    for _ in range(size >> 20):
+        yield block
+    if size % (1 << 20):
+        yield block[: size % (1 << 20)]
+
+
+def sum_of_numbered(size):
+    total = 1
+    for block in numbered_blocks(size):
+        total = zlib.adler32(block, total)
+    return total
+
+
+def allow_many_files(count):
+    """Raises this process's limit of open files where it is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def numbered(size):
