@@ -53,6 +53,19 @@ Result<Mapping> Mapping::create(size_t size, int flags, int fd, size_t offset, s
     return Mapping(static_cast<std::byte*>(data), size);
 }
 
+Result<Mapping> Mapping::shared_file(int fd, size_t file_size, bool read_only, size_t size,
+                                     size_t alignment) {
+    const int protection = read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    Mapping mapping(TRY(reserve_aligned(size, alignment)), size);
+    constexpr int kPadding = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (::mmap(mapping.data_, size, protection, kPadding, -1, 0) == MAP_FAILED)
+        return mapping_failed("map", size);
+    if (::mmap(mapping.data_, file_size, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+        return mapping_failed("map", file_size);
+    ::madvise(mapping.data_, size, MADV_DONTDUMP);
+    return mapping;
+}
+
 Result<Mapping> Mapping::anonymous(size_t size) {
     return create(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, 0);
 }

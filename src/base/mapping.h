@@ -28,6 +28,11 @@ class Mapping {
     /// `alignment` is 0 (page) or a power of two that the address becomes a multiple of.
     /// Errors: ENOMEM, EACCES, EINVAL, ENODEV.
     static Result<Mapping> create(size_t size, int flags, int fd, size_t offset, size_t alignment);
+    /// The first `file_size` bytes of `fd`, shared with all who use the file, and zeroed private
+    /// memory behind them up to `size`; at a multiple of `alignment`, a power of two of at least a
+    /// page. Not in a core dump. Bytes that the file loses later raise SIGBUS. Errors: as create().
+    static Result<Mapping> shared_file(int fd, size_t file_size, bool read_only, size_t size,
+                                       size_t alignment);
     /// Zeroed private memory, page-aligned.
     static Result<Mapping> anonymous(size_t size);
 

@@ -4,16 +4,23 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "boot/boot.h"
 
 namespace mote {
 
+/// The device that holds the guest's root file system.
+struct RootDevice {
+    std::string_view path;  ///< in the guest
+    bool read_only = false;
+};
+
 /// The command line of people's mode, to which the user's own words are appended (the last one
-/// counts in Linux). `root_read_only`: whether the first disk, as the root, is; nothing: no root=.
+/// counts in Linux).
 [[nodiscard]] std::string default_cmdline(bool serial_console, bool acpi,
-                                          std::optional<bool> root_read_only = std::nullopt);
+                                          std::optional<RootDevice> root = std::nullopt);
 
 /// `cmdline` with a virtio_mmio.device entry for each device, in order, before a " -- " that ends
 /// the kernel's own words.

@@ -65,6 +65,10 @@ void add_run_options(CLI::App& run, RunOptions& options) {
                    "a network device, on a TAP of the host or by passt; may be repeated")
         ->type_name("tap=NAME|user[,mac=MAC][,mtu=N]")
         ->allow_extra_args(false);
+    run.add_option("--pmem", options.pmems,
+                   "a file that the guest has as persistent memory; may be repeated")
+        ->type_name("PATH[,ro][,iops=N][,bps=SIZE]")
+        ->allow_extra_args(false);
     text("--vsock", options.vsock, "path=PATH[,cid=N][,connections=N]",
          "sockets between guest and host, at PATH and PATH_PORT; cid default 3");
     text("--cpus", options.cpus, "N", "1 to 32; default 1");

@@ -49,6 +49,7 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.cmdline, "--cmdline", as_it_is, config.cmdline));
     TRY(apply_list(options.disks, "--disk", parse_disk, config.disks));
     TRY(apply_list(options.nics, "--net", parse_nic, config.nics));
+    TRY(apply_list(options.pmems, "--pmem", parse_pmem, config.pmems));
     TRY(apply(options.vsock, "--vsock", parse_vsock, config.vsock));
     TRY(apply(options.cpus, "--cpus", parse_cpus, config.cpus));
     TRY(apply(options.memory, "--mem", parse_memory, config.memory_bytes));

@@ -19,6 +19,7 @@ struct RunOptions {
     std::optional<std::string> cmdline;
     std::vector<std::string> disks;
     std::vector<std::string> nics;
+    std::vector<std::string> pmems;
     std::optional<std::string> vsock;
     std::optional<std::string> cpus;
     std::optional<std::string> memory;

@@ -114,14 +114,16 @@ Result<> refuse_for_object(MachineConfig& /*config*/, Value&& value) {
 using Config = MachineConfig;
 constexpr std::string_view kDisksKey = "disks";
 constexpr std::string_view kNicsKey = "net";
+constexpr std::string_view kPmemsKey = "pmem";
 constexpr std::string_view kVsockKey = "vsock";
-constexpr std::array<Key<Config>, 15> kMachineKeys{{
+constexpr std::array<Key<Config>, 16> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
     {"cmdline", set_field<&Config::cmdline, take_string>},
     {kDisksKey, refuse_scalar},
     {kNicsKey, refuse_scalar},
+    {kPmemsKey, refuse_scalar},
     {kVsockKey, refuse_for_object},
     {"cpus", set_field<&Config::cpus, take_number<parse_cpus>>},
     {"memory", set_field<&Config::memory_bytes, take_size<parse_memory>>},
@@ -145,6 +147,13 @@ constexpr std::array<Key<NicConfig>, 4> kNicKeys{{
     {"user", set_field<&NicConfig::user, take_bool>},
     {"mac", set_field<&NicConfig::mac, take_mac>},
     {"mtu", set_field<&NicConfig::mtu, take_mtu>},
+}};
+
+constexpr std::array<Key<PmemConfig>, 4> kPmemKeys{{
+    {"path", set_field<&PmemConfig::path, take_string>},
+    {"read_only", set_field<&PmemConfig::read_only, take_bool>},
+    {"iops", set_field<&PmemConfig::iops, take_number<parse_number>>},
+    {"bps", set_field<&PmemConfig::bps, take_size<parse_size>>},
 }};
 
 constexpr std::array<Key<VsockConfig>, 3> kVsockKeys{{
@@ -192,7 +201,7 @@ class ObjectReader {
 };
 
 /// Receives the parser's events. Only the shapes below are followed, so depth needs no limit of
-/// its own: { ..., "disks": [ { ... }, ... ], ... }, and "net" alike; "vsock" is an
+/// its own: { ..., "disks": [ { ... }, ... ], ... }, "net" and "pmem" alike; "vsock" is an
 /// object of its own.
 class Handler {
   public:
@@ -227,6 +236,12 @@ class Handler {
             config_.nics.emplace_back();
             return true;
         }
+        if (place_ == Place::pmems) {
+            place_ = Place::pmem;
+            pmem_keys_.begin();
+            config_.pmems.emplace_back();
+            return true;
+        }
         if (place_ == Place::machine && machine_keys_.current() == kVsockKey) {
             place_ = Place::vsock;
             config_.vsock.emplace();
@@ -239,6 +254,7 @@ class Handler {
         key_line_ = line_;
         const Result<> result = place_ == Place::disk    ? disk_keys_.key(name)
                                 : place_ == Place::nic   ? nic_keys_.key(name)
+                                : place_ == Place::pmem  ? pmem_keys_.key(name)
                                 : place_ == Place::vsock ? vsock_keys_.key(name)
                                                          : machine_keys_.key(name);
         return result ? true : refuse(full_key(name), result.error().message);
@@ -247,6 +263,7 @@ class Handler {
     bool end_object() {
         place_ = place_ == Place::disk    ? Place::disks
                  : place_ == Place::nic   ? Place::nics
+                 : place_ == Place::pmem  ? Place::pmems
                  : place_ == Place::vsock ? Place::machine
                                           : Place::outside;
         return true;
@@ -255,8 +272,14 @@ class Handler {
     bool start_array(size_t /*size*/) {
         const std::string_view key =
             place_ == Place::machine ? machine_keys_.current() : std::string_view();
-        if (key != kDisksKey && key != kNicsKey) return wrong_shape("a list");
-        place_ = key == kDisksKey ? Place::disks : Place::nics;
+        if (key == kDisksKey)
+            place_ = Place::disks;
+        else if (key == kNicsKey)
+            place_ = Place::nics;
+        else if (key == kPmemsKey)
+            place_ = Place::pmems;
+        else
+            return wrong_shape("a list");
         return true;
     }
 
@@ -281,7 +304,7 @@ class Handler {
     }
 
   private:
-    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic, vsock };
+    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic, pmems, pmem, vsock };
 
     bool scalar(Value value) {
         Result<> result;
@@ -289,6 +312,7 @@ class Handler {
             case Place::outside:
             case Place::disks:
             case Place::nics:
+            case Place::pmems:
                 return wrong_shape(type_name(value));
             case Place::machine:
                 result = machine_keys_.value(config_, std::move(value));
@@ -298,6 +322,9 @@ class Handler {
                 break;
             case Place::nic:
                 result = nic_keys_.value(config_.nics.back(), std::move(value));
+                break;
+            case Place::pmem:
+                result = pmem_keys_.value(config_.pmems.back(), std::move(value));
                 break;
             case Place::vsock:
                 result = vsock_keys_.value(*config_.vsock, std::move(value));
@@ -311,9 +338,9 @@ class Handler {
             error_ = fmt::format("line {}: the file must hold one object, not {}", line_, got);
             return false;
         }
-        if (place_ == Place::disks || place_ == Place::nics) {
+        if (place_ == Place::disks || place_ == Place::nics || place_ == Place::pmems) {
             key_line_ = line_;
-            return refuse(place_ == Place::disks ? kDisksKey : kNicsKey,
+            return refuse(machine_keys_.current(),
                           fmt::format("must be a list of objects, not of {}", got));
         }
         return refuse(current_key(), fmt::format("must not be {}", got));
@@ -326,6 +353,7 @@ class Handler {
 
     [[nodiscard]] std::string current_key() const {
         if (place_ == Place::disk) return full_key(disk_keys_.current());
+        if (place_ == Place::pmem) return full_key(pmem_keys_.current());
         if (place_ == Place::vsock) return full_key(vsock_keys_.current());
         return full_key(place_ == Place::nic ? nic_keys_.current() : machine_keys_.current());
     }
@@ -336,6 +364,8 @@ class Handler {
             return fmt::format("{}[{}].{}", kDisksKey, config_.disks.size() - 1, name);
         if (place_ == Place::nic)
             return fmt::format("{}[{}].{}", kNicsKey, config_.nics.size() - 1, name);
+        if (place_ == Place::pmem)
+            return fmt::format("{}[{}].{}", kPmemsKey, config_.pmems.size() - 1, name);
         if (place_ == Place::vsock) return fmt::format("{}.{}", kVsockKey, name);
         return std::string(name);
     }
@@ -348,6 +378,7 @@ class Handler {
     ObjectReader<MachineConfig, kMachineKeys.size()> machine_keys_{kMachineKeys};
     ObjectReader<DiskConfig, kDiskKeys.size()> disk_keys_{kDiskKeys};
     ObjectReader<NicConfig, kNicKeys.size()> nic_keys_{kNicKeys};
+    ObjectReader<PmemConfig, kPmemKeys.size()> pmem_keys_{kPmemKeys};
     ObjectReader<VsockConfig, kVsockKeys.size()> vsock_keys_{kVsockKeys};
 };
 

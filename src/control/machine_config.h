@@ -24,6 +24,14 @@ struct DiskConfig {
     std::optional<uint64_t> bps;   ///< bytes a second at most
 };
 
+/// A file that the guest has as memory.
+struct PmemConfig {
+    std::string path;
+    bool read_only = false;
+    std::optional<uint32_t> iops;  ///< flushes a second at most
+    std::optional<uint64_t> bps;   ///< bytes a second at most; a flush counts as the file's size
+};
+
 using MacAddress = std::array<uint8_t, 6>;
 
 struct NicConfig {
@@ -55,6 +63,7 @@ struct MachineConfig {
     std::string own_cmdline;  ///< words of mote's own in front of it
     std::vector<DiskConfig> disks;
     std::vector<NicConfig> nics;
+    std::vector<PmemConfig> pmems;
     std::optional<VsockConfig> vsock;
     uint32_t cpus = 1;
     uint64_t memory_bytes = uint64_t{256} << 20U;

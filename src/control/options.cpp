@@ -65,6 +65,21 @@ Result<T> with_range(Result<T> parsed, std::string_view least, std::string_view 
     return parsed;
 }
 
+/// What disks and pmems share; false where `part` is nothing of that.
+template <class T>
+Result<bool> parse_file_part(std::string_view part, T& target) {
+    if (part == "ro") {
+        target.read_only = true;
+    } else if (part.starts_with("iops=")) {
+        target.iops = TRY(parse_number(part.substr(5)));
+    } else if (part.starts_with("bps=")) {
+        target.bps = TRY(parse_size(part.substr(4)));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 Result<uint32_t> parse_between(std::string_view text, uint32_t least, uint32_t most) {
     return with_range(parse_number(text), std::to_string(least), std::to_string(most));
 }
@@ -135,14 +150,9 @@ Result<DiskConfig> parse_disk(std::string_view text) {
     for (size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];
         TRY(check_new(text, std::span(parts).subspan(1, i - 1), part));
-        if (part == "ro") {
-            disk.read_only = true;
-        } else if (part.starts_with("cache=")) {
+        if (TRY(parse_file_part(part, disk))) continue;
+        if (part.starts_with("cache=")) {
             disk.cache = TRY(parse_cache_mode(part.substr(6)));
-        } else if (part.starts_with("iops=")) {
-            disk.iops = TRY(parse_number(part.substr(5)));
-        } else if (part.starts_with("bps=")) {
-            disk.bps = TRY(parse_size(part.substr(4)));
         } else {
             return fail(
                 "'{}' has the unknown part '{}'; known are ro, cache=MODE, iops=N and bps=SIZE "
@@ -151,6 +161,22 @@ Result<DiskConfig> parse_disk(std::string_view text) {
         }
     }
     return disk;
+}
+
+Result<PmemConfig> parse_pmem(std::string_view text) {
+    const std::vector<std::string> parts = split_at_commas(text);
+    PmemConfig pmem{.path = parts[0]};
+    if (pmem.path.empty())
+        return fail("'{}' names no file; give PATH[,ro][,iops=N][,bps=SIZE]", text);
+    for (size_t i = 1; i < parts.size(); ++i) {
+        TRY(check_new(text, std::span(parts).subspan(1, i - 1), parts[i]));
+        if (TRY(parse_file_part(parts[i], pmem))) continue;
+        return fail(
+            "'{}' has the unknown part '{}'; known are ro, iops=N and bps=SIZE (a comma in the "
+            "path is written twice)",
+            text, parts[i]);
+    }
+    return pmem;
 }
 
 Result<MacAddress> parse_mac(std::string_view text) {

@@ -31,6 +31,9 @@ Result<CacheMode> parse_cache_mode(std::string_view text);
 /// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.
 Result<DiskConfig> parse_disk(std::string_view text);
 
+/// `PATH[,ro][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.
+Result<PmemConfig> parse_pmem(std::string_view text);
+
 /// Six pairs of hexadecimal digits with colons between them.
 Result<MacAddress> parse_mac(std::string_view text);
 

@@ -32,37 +32,57 @@ Result<> check_host_memory(uint64_t wanted) {
 struct UsedFile {
     std::string name;
     FileIdentity identity;
+    bool disk = false;  ///< or pmem: what is shared and locked
+    bool written = false;
 };
 
 Result<UniqueFd> open_image(std::string_view what, const std::string& path,
                             std::vector<UsedFile>& used) {
     OpenFile file = TRY(open_file(what, path, O_RDONLY, AlsoAccept::nothing));
     if (file.status.st_size == 0) return fail("{}: {} is empty; give another file", what, path);
-    used.push_back({std::string(what), identity_of(file.status)});
+    used.push_back({.name = std::string(what), .identity = identity_of(file.status)});
     return std::move(file.fd);
+}
+
+/// Opens and locks one disk, which no other disk or pmem is while one of the two is written.
+Result<DiskResource> open_and_lock(const std::string& id, const DiskConfig& config,
+                                   std::vector<UsedFile>& used) {
+    OpenedDisk disk = TRY(open_disk(id, config));
+    for (const UsedFile& other : used)
+        if (other.disk && other.identity == disk.identity && (!config.read_only || other.written))
+            return fail(
+                "{}: {} is the same file as {}; attach it once, or each time read-only (,ro)", id,
+                config.path, other.name);
+    TRY(lock_disk(disk.resource, config.path));
+    used.push_back(
+        {.name = id, .identity = disk.identity, .disk = true, .written = !config.read_only});
+    return std::move(disk.resource);
 }
 
 Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& configs,
                                              std::vector<UsedFile>& used) {
     std::vector<DiskResource> disks;
-    std::vector<FileIdentity> identities;
-    for (size_t i = 0; i < configs.size(); ++i) {
-        const DiskConfig& config = configs[i];
-        OpenedDisk disk = TRY(open_disk(fmt::format("disk{}", i), config));
-        for (size_t j = 0; j < i; ++j) {
-            const bool written = !config.read_only || !configs[j].read_only;
-            if (identities[j] == disk.identity && written)
-                return fail(
-                    "disk{}: {} is the same file as disk{}; attach it once, or each time "
-                    "read-only (,ro)",
-                    i, config.path, j);
-        }
-        TRY(lock_disk(disk.resource, config.path));
-        identities.push_back(disk.identity);
-        used.push_back({disk.resource.id, disk.identity});
-        disks.push_back(std::move(disk.resource));
-    }
+    for (const DiskConfig& config : configs)
+        disks.push_back(TRY(open_and_lock(fmt::format("disk{}", disks.size()), config, used)));
     return disks;
+}
+
+Result<std::vector<PmemResource>> open_pmems(const std::vector<PmemConfig>& configs,
+                                             std::vector<UsedFile>& used) {
+    std::vector<PmemResource> pmems;
+    for (const PmemConfig& config : configs) {
+        DiskResource file =
+            TRY(open_and_lock(fmt::format("pmem{}", pmems.size()),
+                              {.path = config.path, .read_only = config.read_only}, used));
+        pmems.push_back({.id = std::move(file.id),
+                         .file = std::move(file.file),
+                         .size_bytes = file.size_bytes,
+                         .block_device = file.block_device,
+                         .read_only = config.read_only,
+                         .iops = config.iops,
+                         .bps = config.bps});
+    }
+    return pmems;
 }
 
 Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs) {
@@ -112,6 +132,7 @@ Result<Resources> open_resources(const ValidMachineConfig& config) {
     resources.kernel = TRY(open_image("kernel", config->kernel, used));
     if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd, used));
     resources.disks = TRY(open_disks(config->disks, used));
+    resources.pmems = TRY(open_pmems(config->pmems, used));
     TRY(check_console(config->console, used));
     resources.nics = TRY(open_nics(config->nics));
     if (config->vsock) TRY(open_vsock(*config->vsock, resources));

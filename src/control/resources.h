@@ -25,6 +25,16 @@ struct DiskResource {
     std::optional<uint64_t> bps;   ///< bytes a second at most
 };
 
+struct PmemResource {
+    std::string id;  ///< "pmem0", ...: names it in messages
+    UniqueFd file;   ///< locked like a disk's
+    uint64_t size_bytes = 0;
+    bool block_device = false;
+    bool read_only = false;
+    std::optional<uint32_t> iops;
+    std::optional<uint64_t> bps;
+};
+
 struct NicResource {
     std::string id;     ///< "net0", ...: names it in messages
     UniqueFd fd;        ///< attached to a TAP device, with a virtio header; or passt's socket
@@ -44,6 +54,7 @@ struct Resources {
     UniqueFd kernel;
     UniqueFd initrd;  ///< invalid where there is none
     std::vector<DiskResource> disks;
+    std::vector<PmemResource> pmems;
     std::vector<NicResource> nics;
     std::optional<VsockResource> vsock;
     SocketName vsock_name;  ///< goes with it; may be kept for longer than the rest

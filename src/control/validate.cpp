@@ -15,6 +15,8 @@ constexpr size_t kMaxSocketPath = 107;    // sockaddr_un's sun_path without the 
 constexpr size_t kMaxCommandLine = 2047;  // the guest's limit; the default takes its part of it
 constexpr size_t kMaxDevices = 18;        // virtio devices: interrupts 5 to 22
 constexpr size_t kMaxNics = 8;
+constexpr size_t kMaxPmems =
+    4;  // with eight NICs, vsock, entropy and balloon, disks have room left
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ without the closing NUL
 constexpr uint64_t kPageSize = 4096;
 constexpr size_t kMaxPortSuffix = 11;  // "_4294967295"
@@ -64,19 +66,21 @@ Result<> check_memory(uint64_t bytes) {
     return {};
 }
 
-Result<> check_disk(size_t index, const DiskConfig& disk) {
-    TRY(check_path(fmt::format("disk{}", index), disk.path, kMaxPath));
-    if (disk.iops == 0U || disk.bps == 0U)
-        return fail("disk{}: {} of 0 would let nothing through; leave it out for no limit", index,
-                    disk.iops == 0U ? "iops" : "bps");
+/// A disk or a pmem, by its name.
+template <class T>
+Result<> check_file(std::string_view name, const T& file) {
+    TRY(check_path(name, file.path, kMaxPath));
+    if (file.iops == 0U || file.bps == 0U)
+        return fail("{}: {} of 0 would let nothing through; leave it out for no limit", name,
+                    file.iops == 0U ? "iops" : "bps");
     return {};
 }
 
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
-        TRY(check_disk(i, config.disks[i]));
+        TRY(check_file(fmt::format("disk{}", i), config.disks[i]));
     const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
-                          (config.vsock ? 1U : 0U) + config.nics.size();
+                          (config.vsock ? 1U : 0U) + config.nics.size() + config.pmems.size();
     if (config.disks.size() > kMaxDevices - others)
         return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(),
                     kMaxDevices - others, others != 0 ? " beside the other devices" : "");
@@ -122,6 +126,15 @@ Result<> check_nics(const MachineConfig& config) {
     return {};
 }
 
+Result<> check_pmems(const MachineConfig& config) {
+    for (size_t i = 0; i < config.pmems.size(); ++i)
+        TRY(check_file(fmt::format("pmem{}", i), config.pmems[i]));
+    if (config.pmems.size() > kMaxPmems)
+        return fail("pmem: {} are too many, at most {} are possible", config.pmems.size(),
+                    kMaxPmems);
+    return {};
+}
+
 Result<> check_vsock(const VsockConfig& vsock) {
     if (vsock.cid < kMinCid || vsock.cid > kMaxCid)
         return fail("vsock: a cid of {} is not possible; give {} to {}", vsock.cid, kMinCid,
@@ -157,6 +170,7 @@ Result<ValidMachineConfig> validate(MachineConfig config) {
     TRY(check_cmdline(config.cmdline));
     TRY(check_nics(config));
     if (config.vsock) TRY(check_vsock(*config.vsock));
+    TRY(check_pmems(config));
     TRY(check_disks(config));
     if (config.cpus == 0 || config.cpus > kMaxCpus)
         return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);

@@ -25,4 +25,7 @@ inline constexpr uint64_t kVirtioPageSize = 0x1000;
 /// The regions that `size` bytes of RAM take: around the holes that devices need.
 [[nodiscard]] std::vector<RegionConfig> ram_regions(uint64_t size);
 
+/// Where memory of devices (pmem) may begin, beside `ram_size` bytes of RAM.
+[[nodiscard]] GuestAddress device_memory_start(uint64_t ram_size);
+
 }  // namespace mote

@@ -33,12 +33,12 @@ AfterExit Machine::Parts::handle(Vcpu& vcpu, const Exit& exit) {
         case Exit::Kind::mmio_read:
             if (window_.contains({exit.address}))
                 window_.read({exit.address}, exit.data);
-            else
-                platform_->mmio().read(exit.address, exit.data);
+            else if (!handle_mmio(exit))
+                break;
             return run_on();
         case Exit::Kind::mmio_write: {
             if (!window_.contains({exit.address})) {
-                platform_->mmio().write(exit.address, exit.data);
+                if (!handle_mmio(exit)) break;
                 return run_on();
             }
             writes_->drain();
@@ -65,8 +65,27 @@ AfterExit Machine::Parts::handle(Vcpu& vcpu, const Exit& exit) {
     return {.next = AfterExit::Next::stop, .ready = {}};
 }
 
+bool Machine::Parts::handle_mmio(const Exit& exit) {
+    const bool write = exit.kind == Exit::Kind::mmio_write;
+    const auto pmem = std::ranges::find_if(
+        pmems_, [&exit](const PmemRegion& region) { return region.contains({exit.address}); });
+    if (pmem == pmems_.end()) {
+        if (write)
+            platform_->mmio().write(exit.address, exit.data);
+        else
+            platform_->mmio().read(exit.address, exit.data);
+        return true;
+    }
+    // What is read-only stays as it is; else this is memory, and KVM comes here where the host has
+    // none behind it.
+    if (write && pmem->read_only) return true;
+    finish(EndKind::host_failure,
+           fmt::format("{}: no memory at {:#x}{}", pmem->id, exit.address, shrunk_files(pmems_)));
+    return false;
+}
+
 void Machine::Parts::run_failed(const Error& error) {
-    finish(EndKind::host_failure, error.message);
+    finish(EndKind::host_failure, error.message + shrunk_files(pmems_));
 }
 
 void Machine::Parts::guest_power_off() {

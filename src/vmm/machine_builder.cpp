@@ -5,6 +5,7 @@
 #include "devices/virtio/block.h"
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/pmem.h"
 #include "devices/virtio/tap.h"
 #include "devices/virtio/user_net.h"
 #include "devices/virtio/vsock.h"
@@ -19,7 +20,7 @@ namespace {
 // Slots are cheap only while the VM has neither interrupt controllers nor
 // vCPUs, so all of them come first, and the window before RAM (docs/adr/0003).
 Result<> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
-                    const GuestMemory& memory) {
+                    const GuestMemory& memory, std::span<const PmemRegion> pmems) {
     uint32_t slot = 0;
     if (kvm.check_extension(KVM_CAP_READONLY_MEM) != 0) TRY(window.map(vm, slot++));
     for (const GuestMemory::Region& region : memory.regions())
@@ -27,6 +28,12 @@ Result<> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
                            .address = region.config.base,
                            .data = region.mapping.data(),
                            .size = region.config.size}));
+    for (const PmemRegion& region : pmems)
+        TRY(vm.set_memory({.slot = slot++,
+                           .address = region.base,
+                           .data = region.mapping.data(),
+                           .size = region.mapping.size(),
+                           .read_only = region.read_only}));
     return {};
 }
 
@@ -56,9 +63,14 @@ BlockCache block_cache(CacheMode mode) {
 }
 
 /// Buckets of one second: small enough for no long burst, and larger than a retry's wait.
-RateLimits disk_limits(const DiskResource& disk) {
-    return {.ops = {.size = disk.iops.value_or(0), .refill_ms = 1000},
-            .bytes = {.size = disk.bps.value_or(0), .refill_ms = 1000}};
+template <class File>
+RateLimits limits_of(const File& file) {
+    return {.ops = {.size = file.iops.value_or(0), .refill_ms = 1000},
+            .bytes = {.size = file.bps.value_or(0), .refill_ms = 1000}};
+}
+
+DiskFile::Kind kind_of(bool block_device) {
+    return block_device ? DiskFile::Kind::block_device : DiskFile::Kind::file;
 }
 
 Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device) {
@@ -83,6 +95,23 @@ Result<> add_vsock(Machine::Parts& parts, VsockResource vsock) {
     return add_device(parts, std::move(device));
 }
 
+Result<> add_pmems(Machine::Parts& parts, std::vector<PmemResource>& pmems) {
+    for (size_t i = 0; i < pmems.size(); ++i) {
+        PmemResource& pmem = pmems[i];
+        const PmemRegion& region = parts.pmems_[i];
+        auto device = TRY(PmemDevice::create({.id = std::move(pmem.id),
+                                              .file = std::move(pmem.file),
+                                              .kind = kind_of(pmem.block_device),
+                                              .file_bytes = pmem.size_bytes,
+                                              .start = region.base,
+                                              .size = region.mapping.size(),
+                                              .read_only = pmem.read_only,
+                                              .limits = limits_of(pmem)}));
+        TRY(add_device(parts, std::move(device)));
+    }
+    return {};
+}
+
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources) {
     if (config.balloon) {
         const BalloonConfig options{.deflate_on_oom = true, .reporting = true};
@@ -90,14 +119,13 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
         TRY(add_device(parts, std::move(balloon)));
     }
     for (DiskResource& disk : resources.disks) {
-        auto block = TRY(BlockDevice::create(
-            {.id = std::move(disk.id),
-             .file = std::move(disk.file),
-             .kind = disk.block_device ? DiskFile::Kind::block_device : DiskFile::Kind::file,
-             .size_bytes = disk.size_bytes,
-             .read_only = disk.read_only,
-             .cache = block_cache(disk.cache),
-             .limits = disk_limits(disk)}));
+        auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
+                                              .file = std::move(disk.file),
+                                              .kind = kind_of(disk.block_device),
+                                              .size_bytes = disk.size_bytes,
+                                              .read_only = disk.read_only,
+                                              .cache = block_cache(disk.cache),
+                                              .limits = limits_of(disk)}));
         TRY(add_device(parts, std::move(block)));
     }
     for (NicResource& nic : resources.nics) {
@@ -108,6 +136,7 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
                                                                     .mac = nic.mac,
                                                                     .mtu = nic.mtu})));
     }
+    TRY(add_pmems(parts, resources.pmems));
     if (resources.vsock) TRY(add_vsock(parts, *std::move(resources.vsock)));
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
     return {};
@@ -115,10 +144,12 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
 
 }  // namespace
 
-Machine::Parts::Parts(Kvm&& kvm, GuestMemory&& memory, VirtioWindow&& window, Vm&& vm,
-                      EventFd&& ended, std::unique_ptr<EventLoop> loop)
+Machine::Parts::Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems,
+                      VirtioWindow&& window, Vm&& vm, EventFd&& ended,
+                      std::unique_ptr<EventLoop> loop)
     : kvm_(std::move(kvm)),
       memory_(std::move(memory)),
+      pmems_(std::move(pmems)),
       loop_(std::move(loop)),
       window_(std::move(window)),
       vm_(std::move(vm)),
@@ -140,13 +171,14 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     Vm vm = TRY(Vm::create(kvm));
     VirtioWindow window = TRY(VirtioWindow::create());
     GuestMemory memory = TRY(GuestMemory::create(ram_regions(config.memory_bytes)));
-    TRY(map_memory(kvm, vm, window, memory));
+    std::vector<PmemRegion> pmems = TRY(map_pmems(kvm, config.memory_bytes, resources.pmems));
+    TRY(map_memory(kvm, vm, window, memory, pmems));
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 
-    auto parts =
-        std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(window), std::move(vm),
-                                TRY(EventFd::create()), TRY(EventLoop::create()));
+    auto parts = std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(pmems),
+                                         std::move(window), std::move(vm), TRY(EventFd::create()),
+                                         TRY(EventLoop::create()));
     TRY(create_vcpus(*parts, config.cpus));
     parts->writes_.emplace(coalesced_ring_page(*parts));
     parts->writes_->to_mmio([&window = parts->window_](uint64_t address, auto bytes) {

@@ -17,6 +17,7 @@
 #include "vmm/coalesced_writes.h"
 #include "vmm/machine.h"
 #include "vmm/platform.h"
+#include "vmm/pmem_region.h"
 #include "vmm/vcpu_thread.h"
 #include "vmm/virtio_window.h"
 #include "vmm/worker_thread.h"
@@ -26,8 +27,8 @@ namespace mote {
 /// Everything of one machine. Members are destroyed from below: after the threads go the vCPUs, the
 /// devices, the VM and last the memory under it.
 struct Machine::Parts final : public ExitHandler, public MachineEvents {
-    Parts(Kvm&& kvm, GuestMemory&& memory, VirtioWindow&& window, Vm&& vm, EventFd&& ended,
-          std::unique_ptr<EventLoop> loop);
+    Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems, VirtioWindow&& window,
+          Vm&& vm, EventFd&& ended, std::unique_ptr<EventLoop> loop);
     /// Ends all threads before anything they use goes.
     ~Parts() override;
 
@@ -44,6 +45,8 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     /// Notes how the machine ended and wakes who waits for it; the first call
     /// counts. Any thread.
     void finish(EndKind kind, std::string detail);
+    /// An access outside of the virtio window. False where the machine has to end.
+    bool handle_mmio(const Exit& exit);
     void wake_vcpus();
     /// Asks all devices to come to rest: one that hangs takes no time from the others.
     [[nodiscard]] std::vector<MmioTransport::Pause> start_pauses() const;
@@ -53,6 +56,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
 
     Kvm kvm_;
     GuestMemory memory_;
+    std::vector<PmemRegion> pmems_;
     std::unique_ptr<EventLoop> loop_;
     VirtioWindow window_;
     Vm vm_;

@@ -39,6 +39,8 @@ class Platform {
     /// What KVM is to know of a VM with its memory, before interrupt controllers and vCPUs.
     /// Errors: KVM's.
     static Result<> prepare(const Vm& vm);
+    /// How many bits a physical address of a guest's has. Errors: KVM's.
+    static Result<uint32_t> address_bits(const Kvm& kvm);
     /// Errors: what the host could not give.
     static Result<std::unique_ptr<Platform>> create(const PlatformInput& input);
     Platform() = default;

@@ -79,6 +79,12 @@ def boot(request, launch, tmp_path, root_image):
 
 
 @pytest.fixture
+def shell_of():
+    """shell_of(MACHINE): the Shell of a guest that a test has started by itself."""
+    return Shell
+
+
+@pytest.fixture
 def repository():
     return ROOT
 

@@ -80,14 +80,14 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("use", ["kernel", "initrd", "disk"])
+@pytest.mark.parametrize("use", ["kernel", "initrd", "disk", "pmem"])
 @pytest.mark.parametrize("make, reason", ODD, ids=[make.__name__ for make, _ in ODD])
 def test_files_that_cannot_be_used(refuse, kernel, tmp_path, use, make, reason):
     make(tmp_path)
     path = tmp_path / "odd"
     options = ["--kernel", path] if use == "kernel" else ["--kernel", kernel, f"--{use}", path]
     line = refuse(*options)
-    assert line.startswith(f"mote: error: {'disk0' if use == 'disk' else use}: ")
+    assert line.startswith(f"mote: error: {use + '0' if use in ('disk', 'pmem') else use}: ")
     assert str(path) in line and reason in line and ";" in line
 
 

@@ -49,5 +49,8 @@ _Noreturn void fail(const char* text);
 void spin_cycles(uint64_t cycles);
 
 // --- Memory -----------------------------------------------------------------------------------
+// Maps [address, address + size) to itself, as memory: at most 1 GiB, from 512 GiB on and within
+// one GiB of that. Once.
+void map_memory(uint64_t address, uint64_t size);
 void* memset(void* to, int byte, size_t size);
 void* memcpy(void* to, const void* from, size_t size);

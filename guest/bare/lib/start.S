@@ -100,6 +100,7 @@ gdt_pointer:
 
     /* The first 4 GiB map to themselves for user mode: RAM below the hole, every register window. */
     .balign 4096
+    .globl pml4
 pml4:
     .quad pdpt + PTE_USER_TABLE
     .fill 511, 8, 0

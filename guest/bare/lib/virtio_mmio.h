@@ -48,6 +48,7 @@ enum {
     kDeviceIdEntropy = 4,
     kDeviceIdBalloon = 5,
     kDeviceIdVsock = 19,
+    kDeviceIdPmem = 27,
 };
 
 // Feature bits every device may offer (virtio 1.3, 6).

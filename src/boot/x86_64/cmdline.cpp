@@ -4,9 +4,9 @@
 
 namespace mote {
 
-std::string default_cmdline(bool serial_console, bool acpi, std::optional<bool> root_read_only) {
+std::string default_cmdline(bool serial_console, bool acpi, std::optional<RootDevice> root) {
     std::string line;
-    const auto add = [&line](const char* words) {
+    const auto add = [&line](std::string_view words) {
         if (!line.empty()) line += ' ';
         line += words;
     };
@@ -32,7 +32,7 @@ std::string default_cmdline(bool serial_console, bool acpi, std::optional<bool> 
     // Without ACPI there is no RSDP to look for; and the timer interrupt of the 8254, which only an
     // MP table makes Linux look for, never comes.
     if (!acpi) add("acpi=off no_timer_check");
-    if (root_read_only) add(*root_read_only ? "root=/dev/vda ro" : "root=/dev/vda rw");
+    if (root) add(fmt::format("root={} {}", root->path, root->read_only ? "ro" : "rw"));
     return line;
 }
 

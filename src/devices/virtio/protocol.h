@@ -19,6 +19,7 @@ inline constexpr uint32_t kTypeBlock = 2;
 inline constexpr uint32_t kTypeEntropy = 4;
 inline constexpr uint32_t kTypeBalloon = 5;
 inline constexpr uint32_t kTypeVsock = 19;
+inline constexpr uint32_t kTypePmem = 27;
 
 // Feature bits that any device may offer (6).
 inline constexpr uint64_t kFeatureIndirect = uint64_t{1} << 28U;

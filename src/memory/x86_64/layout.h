@@ -11,6 +11,9 @@ namespace mote::layout {
 inline constexpr uint64_t kMmioHoleStart = 0xC000'0000;
 inline constexpr uint64_t kMmioHoleEnd = 0x1'0000'0000;
 
+// Memory that is no RAM, or comes later: from here, or from the end of RAM where that is higher.
+inline constexpr uint64_t kDeviceMemory = uint64_t{512} << 30U;
+
 // One read-only memory slot holds every virtio-mmio register page; page 0 stays free (the
 // contract's boot timer), device i has page 1 + i.
 inline constexpr GuestAddress kVirtioWindow{0xC000'0000};

@@ -11,6 +11,7 @@
 #include "devices/acpi_registers.h"
 #include "devices/pvpanic.h"
 #include "kvm/kvm_api.h"
+#include "kvm/x86_64/cpuid.h"
 #include "memory/layout.h"
 #include "memory/x86_64/layout.h"
 #include "vmm/x86_64/com1.h"
@@ -74,9 +75,12 @@ Result<> X86Platform::add_devices(const PlatformInput& input) {
 }
 
 std::string X86Platform::command_line() const {
-    std::optional<bool> root_read_only;
-    if (!config_.disks.empty()) root_read_only = config_.disks.front().read_only;
-    std::string line = default_cmdline(com1_ != nullptr, config_.acpi, root_read_only);
+    std::optional<RootDevice> root;
+    if (!config_.disks.empty())
+        root = {.path = "/dev/vda", .read_only = config_.disks.front().read_only};
+    else if (!config_.pmems.empty())
+        root = {.path = "/dev/pmem0", .read_only = config_.pmems.front().read_only};
+    std::string line = default_cmdline(com1_ != nullptr, config_.acpi, root);
     for (const std::string& words : {config_.own_cmdline, config_.cmdline})
         if (!words.empty()) line += " " + words;
     return line;
@@ -123,6 +127,15 @@ Result<> Platform::prepare(const Vm& vm) {
     if (::ioctl(vm.fd(), KVM_SET_TSS_ADDR, layout::kKvmTss.value) != 0)
         return fail_errno("KVM: cannot set the address of the TSS");
     return {};
+}
+
+Result<uint32_t> Platform::address_bits(const Kvm& kvm) {
+    constexpr uint32_t kAddressSizes = 0x8000'0008;  // EAX: bits 7 to 0
+    constexpr uint32_t kWithoutLeaf = 36;
+    const Cpuid cpuid = TRY(Cpuid::create(kvm, 1, 0));
+    for (const kvm_cpuid_entry2& entry : cpuid.entries_for(0))
+        if (entry.function == kAddressSizes) return entry.eax & 0xFFU;
+    return kWithoutLeaf;
 }
 
 Result<std::unique_ptr<Platform>> Platform::create(const PlatformInput& input) {

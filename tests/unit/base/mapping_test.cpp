@@ -35,6 +35,29 @@ size_t mapped_pages() {
 
 }  // namespace
 
+TEST_CASE("Mapping: a shared file is padded with zeroes") {
+    const UniqueFd file(::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    REQUIRE(::pwrite(file.get(), "abc", 3, kPage) == 3);
+    constexpr size_t kSize = size_t{2} << 20U;
+    {
+        const Mapping mapping =
+            Mapping::shared_file(file.get(), kPage + 3, false, kSize, kSize).value();
+        CHECK(mapping.size() == kSize);
+        CHECK(reinterpret_cast<uintptr_t>(mapping.data()) % kSize == 0);
+        CHECK(mapping.data()[kPage + 1] == std::byte{'b'});
+        CHECK(std::all_of(mapping.data() + kPage + 3, mapping.data() + kSize,
+                          [](std::byte b) { return b == std::byte{}; }));
+        mapping.data()[0] = std::byte{'x'};
+        mapping.data()[kSize - 1] = std::byte{'y'};
+    }
+    char first = 0;
+    CHECK(::pread(file.get(), &first, 1, 0) == 1);
+    CHECK(first == 'x');
+    const size_t before = mapped_pages();
+    CHECK_FALSE(Mapping::shared_file(-1, kPage, true, kSize, kSize).has_value());
+    CHECK(mapped_pages() == before);
+}
+
 TEST_CASE("Mapping: anonymous memory is zeroed and writable") {
     const Mapping mapping = Mapping::anonymous(3 * kPage).value();
     REQUIRE(mapping.size() == 3 * kPage);

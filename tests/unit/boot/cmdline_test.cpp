@@ -43,6 +43,8 @@ TEST_CASE("command line: the default names the console, and the root where there
     CHECK_THAT(default_cmdline(false, true), !Contains("console=") && Contains("nr_uarts=0"));
     CHECK_THAT(default_cmdline(true, true), !Contains("root=") && Contains("reboot=acpi,force"));
     CHECK_THAT(default_cmdline(true, false), Contains("reboot=pci,force acpi=off no_timer_check"));
-    CHECK_THAT(default_cmdline(true, true, true), Contains("root=/dev/vda ro"));
-    CHECK_THAT(default_cmdline(true, true, false), Contains("root=/dev/vda rw"));
+    CHECK_THAT(default_cmdline(true, true, RootDevice{"/dev/vda", true}),
+               Contains("root=/dev/vda ro"));
+    CHECK_THAT(default_cmdline(true, true, RootDevice{"/dev/pmem0", false}),
+               Contains("root=/dev/pmem0 rw"));
 }

@@ -25,6 +25,9 @@ TEST_CASE("a config file sets every field", "[control]") {
             {"tap": "tap0"}, {"user": true},
             {"tap": "tap1", "mac": "52:54:00:00:00:01", "mtu": 9000}
         ],
+        "pmem": [
+            {"path": "/p"}, {"path": "/q", "read_only": true, "iops": 5, "bps": "3M"}
+        ],
         "cpus": 4, "memory": "1G", "console": "file:/log",
         "entropy": false, "balloon": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
     })");
@@ -41,6 +44,12 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->disks[1].cache == CacheMode::direct);
     CHECK(config->disks[1].iops == 100U);
     CHECK(config->disks[1].bps == uint64_t{2} << 20U);
+    REQUIRE(config->pmems.size() == 2);
+    CHECK(config->pmems[0].path == "/p");
+    CHECK_FALSE(config->pmems[0].read_only);
+    CHECK(config->pmems[1].read_only);
+    CHECK(config->pmems[1].iops == 5U);
+    CHECK(config->pmems[1].bps == uint64_t{3} << 20U);
     REQUIRE(config->nics.size() == 3);
     CHECK(config->nics[0].tap == "tap0");
     CHECK_FALSE(config->nics[0].mac);
@@ -145,6 +154,19 @@ TEST_CASE("depth and size are bounded", "[control]") {
     CHECK_FALSE(error_of(std::string(1'000'000, '[')).empty());
     CHECK_FALSE(error_of("{\"disks\": " + std::string(100'000, '[')).empty());
     CHECK_FALSE(error_of(std::string(kMaxConfigFile + 1, ' ')).empty());
+}
+
+TEST_CASE("a pmem in the config file is read as strictly", "[control]") {
+    CHECK(error_of("{\"pmem\": [\n{\"path\": \"a\"},\n{\"cache\": \"b\"}]}") ==
+          "line 3: key 'pmem[1].cache' is unknown; known are path, read_only, iops, bps");
+    CHECK(error_of(R"({"pmem": ["a"]})") ==
+          "line 1: key 'pmem' must be a list of objects, not of a string");
+    CHECK(error_of(R"({"pmem": "a"})") ==
+          "line 1: key 'pmem' must be a list of objects, not a string");
+    CHECK(error_of(R"({"pmem": [{"path": 1}]})") ==
+          "line 1: key 'pmem[0].path' must be a string, not a number");
+    CHECK(error_of(R"({"pmem": [{"path": "a", "path": "b"}]})") ==
+          "line 1: key 'pmem[0].path' is given twice; leave one out");
 }
 
 TEST_CASE("a network device in the config file is read as strictly", "[control]") {

@@ -54,6 +54,24 @@ TEST_CASE("parse_disk reads a path and its options", "[control]") {
     CHECK(parse_disk("a,cache=writeback").value().cache == CacheMode::writeback);
 }
 
+TEST_CASE("parse_pmem reads a path and its options", "[control]") {
+    const PmemConfig plain = parse_pmem("a,,b").value();
+    CHECK(plain.path == "a,b");
+    CHECK_FALSE(plain.read_only);
+    CHECK_FALSE(plain.iops);
+    const PmemConfig all = parse_pmem("a,ro,iops=5,bps=3M").value();
+    CHECK(all.read_only);
+    CHECK(all.iops == 5U);
+    CHECK(all.bps == uint64_t{3} << 20U);
+    CHECK(parse_pmem(",ro").error().message ==
+          "',ro' names no file; give PATH[,ro][,iops=N][,bps=SIZE]");
+    CHECK(parse_pmem("a,cache=direct").error().message ==
+          "'a,cache=direct' has the unknown part 'cache=direct'; known are ro, iops=N and bps=SIZE "
+          "(a comma in the path is written twice)");
+    CHECK(parse_pmem("a,ro,ro").error().message == "'a,ro,ro' has ro twice; leave one out");
+    CHECK(parse_pmem("a,iops=x").error().message == "'x' is not a whole number");
+}
+
 TEST_CASE("parse_disk takes a doubled comma as part of the path", "[control]") {
     CHECK(parse_disk("a,,b.img").value().path == "a,b.img");
     CHECK(parse_disk("a,,ro").value().path == "a,ro");

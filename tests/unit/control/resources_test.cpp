@@ -151,6 +151,29 @@ TEST_CASE_METHOD(Fixture, "one file is not two disks while one of them writes", 
               " is the same file as disk0; attach it once, or each time read-only (,ro)");
     config.disks = {{.path = path, .read_only = true}, {.path = link, .read_only = true}};
     CHECK(error().empty());
+    config.pmems = {{.path = path}};
+    CHECK(error() ==
+          "pmem0: " + path +
+              " is the same file as disk0; attach it once, or each time read-only (,ro)");
+    config.pmems = {{.path = path, .read_only = true}};
+    CHECK(error().empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a pmem is a file of its own", "[control]") {
+    config.pmems = {{.path = folder.file("a", "", 8192), .iops = 3, .bps = 5},
+                    {.path = folder.file("b", "", 1024), .read_only = true}};
+    const auto resources = open();
+    REQUIRE(resources);
+    REQUIRE(resources->pmems.size() == 2);
+    CHECK(resources->pmems[0].id == "pmem0");
+    CHECK(resources->pmems[0].size_bytes == 8192);
+    CHECK(resources->pmems[0].iops == 3U);
+    CHECK(resources->pmems[0].bps == 5U);
+    CHECK(resources->pmems[1].read_only);
+    CHECK(error().starts_with("pmem0: " + config.pmems[0].path + " is used for writing"));
+    config.pmems = {{.path = folder.path("none")}};
+    CHECK(error() == "pmem0: cannot open " + config.pmems[0].path +
+                         ": No such file or directory; check the path");
 }
 
 TEST_CASE_METHOD(Fixture, "the console is no other file of the machine", "[control]") {

@@ -116,6 +116,14 @@ TEST_CASE("validate limits the devices to what the machine has room for", "[cont
     CHECK(with_nics(8, 8).empty());
     CHECK(with_nics(9, 8) ==
           "disks: 9 are too many, at most 8 are possible beside the other devices");
+    const auto with_pmems = [&](size_t count, PmemConfig pmem) {
+        return error_of([&](MachineConfig& c) { c.pmems.assign(count, pmem); });
+    };
+    CHECK(with_pmems(4, {.path = "a"}).empty());
+    CHECK(with_pmems(5, {.path = "a"}) == "pmem: 5 are too many, at most 4 are possible");
+    CHECK(with_pmems(1, {}) == "pmem0: the path is empty; give that of a file");
+    CHECK(with_pmems(1, {.path = "a", .iops = 0}) ==
+          "pmem0: iops of 0 would let nothing through; leave it out for no limit");
     CHECK(with_nics(0, 9) == "net: 9 network devices are too many, at most 8 are possible");
 }
 
