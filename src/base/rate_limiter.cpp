@@ -78,4 +78,11 @@ bool RateLimiter::allow(uint64_t bytes, uint64_t now_ns) {
     return true;
 }
 
+void RateLimiter::update(const RateLimitsUpdate& update, uint64_t now_ns) {
+    if (update.ops) ops_ = bucket(*update.ops, now_ns);
+    if (!update.bytes) return;
+    bytes_ = bucket(*update.bytes, now_ns);
+    blocked_until_ns_ = 0;
+}
+
 }  // namespace mote

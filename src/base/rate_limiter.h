@@ -44,6 +44,13 @@ struct RateLimits {
     TokenBucketConfig bytes;
 };
 
+/// A change of limits, for each bucket: nothing leaves it as it is, one that is off removes it, any
+/// other replaces it by a fresh full one.
+struct RateLimitsUpdate {
+    std::optional<TokenBucketConfig> ops;
+    std::optional<TokenBucketConfig> bytes;
+};
+
 /// Both buckets before a request; either may be off. One thread.
 class RateLimiter {
   public:
@@ -51,6 +58,8 @@ class RateLimiter {
 
     /// True where one operation of `bytes` may pass now; its tokens are then spent.
     bool allow(uint64_t bytes, uint64_t now_ns);
+    /// A debt of the bytes' bucket goes with it.
+    void update(const RateLimitsUpdate& update, uint64_t now_ns);
     /// True where no request is ever held up.
     [[nodiscard]] bool unlimited() const { return !ops_ && !bytes_; }
 

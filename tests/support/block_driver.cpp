@@ -23,8 +23,9 @@ UniqueFd numbered_file(uint64_t size, const char* folder, int flags) {
     return file;
 }
 
-BlockDriver::BlockDriver(BlockConfig config, uint64_t features, uint16_t queue_size)
-    : driver(ram, BlockDevice::create(std::move(config)).value()),
+BlockDriver::BlockDriver(std::unique_ptr<BlockDevice> made, uint64_t features, uint16_t queue_size)
+    : device(*made),
+      driver(ram, std::move(made)),
       queue(ram, queue_size, (features & kFeatureEventIndex) != 0) {
     if (!driver.start(queue, features)) throw std::runtime_error("the device does not start");
 }

@@ -24,7 +24,8 @@ struct BlockAnswer {
 /// A started device, its driver and one queue; each request waits for its answer.
 class BlockDriver {
   public:
-    explicit BlockDriver(BlockConfig config, uint64_t features = kRing, uint16_t queue_size = 256);
+    explicit BlockDriver(BlockConfig config, uint64_t features = kRing, uint16_t queue_size = 256)
+        : BlockDriver(BlockDevice::create(std::move(config)).value(), features, queue_size) {}
 
     static constexpr uint64_t kRing = virtio::kFeatureEventIndex | virtio::kFeatureIndirect;
 
@@ -46,8 +47,12 @@ class BlockDriver {
     std::optional<virtio::UsedElement> wait() { return FakeDriver::wait_used(queue); }
 
     FakeRam ram{uint64_t{64} << 20U};
+    BlockDevice& device;  ///< on its worker's thread
     FakeDriver driver;
     FakeQueue queue;
+
+  private:
+    BlockDriver(std::unique_ptr<BlockDevice> made, uint64_t features, uint16_t queue_size);
 };
 
 }  // namespace mote::test

@@ -49,22 +49,33 @@ Result<std::unique_ptr<BlockDevice>> BlockDevice::create(BlockConfig config) {
 BlockDevice::BlockDevice(BlockConfig config, Throttle throttle)
     : id_(std::move(config.id)),
       cache_(config.cache),
+      engine_(config.engine),
       features_(offered_features(config)),
-      disk_(DiskFile(std::move(config.file), config.kind, config.cache == BlockCache::direct),
-            config.engine, kQueueSizes[0],
-            [this](uint16_t tag, int result) { on_disk_result(tag, result); }),
       throttle_(std::move(throttle)) {
-    limits_ = {.sectors = config.size_bytes / disk_.block_size() * disk_.block_size() / kSectorSize,
+    disk_ = make_disk(std::move(config.file), config.kind);
+    limits_ = {.sectors = 0,
                .read_only = config.read_only,
                .max_ranges = kMaxRanges,
                .max_discard_sectors = kMaxDiscardSectors,
                .max_write_zeroes_sectors = kMaxWriteZeroesSectors};
     fill_config_space();
+    set_size(config.size_bytes);
+}
+
+std::unique_ptr<Disk> BlockDevice::make_disk(UniqueFd file, DiskFile::Kind kind) {
+    return std::make_unique<Disk>(
+        DiskFile(std::move(file), kind, cache_ == BlockCache::direct), engine_, kQueueSizes[0],
+        [this](uint16_t tag, int result) { on_disk_result(tag, result); });
+}
+
+void BlockDevice::set_size(uint64_t bytes) {
+    const uint64_t block_size = space_.blk_size;
+    limits_.sectors = bytes / block_size * block_size / kSectorSize;
+    space_.capacity = limits_.sectors;
 }
 
 void BlockDevice::fill_config_space() {
-    const uint32_t block_size = disk_.block_size();
-    space_.capacity = limits_.sectors;
+    const uint32_t block_size = disk_->block_size();
     space_.seg_max = kSegMax;
     space_.blk_size = block_size;
     space_.physical_block_exp =
@@ -86,12 +97,14 @@ Result<> BlockDevice::activate(const Activation& activation) {
     // 5.2.6.2: a driver that does not take FLUSH knows no cache: what it has written is safe.
     write_through_ = (features_ & kBlockFlush) != 0 && (activation.features & kBlockFlush) == 0;
     if (queue_ != nullptr) slots_.resize(queue_->size());
-    disk_.attach(*loop_, [this] { on_disk_ready(); });
+    disk_->attach(*loop_, [this] { on_disk_ready(); });
     return throttle_.attach(*loop_, [this] { return on_queue(0); });
 }
 
 void BlockDevice::reset() {
-    disk_.wait_idle();
+    disk_->wait_idle();
+    for (const auto& disk : retired_)
+        disk->wait_idle();
     throttle_.detach();
     slots_.clear();
     queue_ = nullptr;
@@ -102,7 +115,7 @@ void BlockDevice::reset() {
 
 void BlockDevice::drain(std::function<void()> done) {
     draining_ = true;
-    if (disk_.in_flight() == 0) return done();
+    if (in_flight() == 0) return done();
     on_drained_ = std::move(done);
 }
 
@@ -116,12 +129,12 @@ bool BlockDevice::on_queue(uint16_t index) {
     queue_->disable_notifications();
     for (;;) {
         const bool more = serve_available();
-        if (disk_.ready()) disk_.reap();
-        disk_.flush();
+        if (disk_->ready()) disk_->reap();
+        disk_->flush();
         publish();
         if (more) return true;
         if (throttle_.held_up()) return false;
-        const auto found = [this] { return queue_->has_work() || disk_.ready(); };
+        const auto found = [this] { return queue_->has_work() || disk_->ready(); };
         if (poll_.look(found, [this] { return loop_->others_wait(); })) continue;
         // Completions are published before notifications are asked for: a driver that waits for
         // one sends the next request while we still look.
@@ -183,7 +196,7 @@ void BlockDevice::begin_disk(Slot& slot, uint16_t tag, const DiskRequest& reques
     DiskRequest wanted = request;
     wanted.durable = write_through_ && request.op != DiskOp::read;
     // A flush covers the writes completed before it: those are in the file when it starts.
-    if (const auto result = disk_.start(tag, wanted)) on_disk_result(tag, *result);
+    if (const auto result = disk_->start(tag, wanted)) on_disk_result(tag, *result);
 }
 
 void BlockDevice::answer_id(Slot& slot) {
@@ -208,10 +221,61 @@ void BlockDevice::finish(Slot& slot, uint8_t status, uint32_t data_written) {
 }
 
 void BlockDevice::on_disk_ready() {
+    disk_->reap();
+    reap_retired();
     if (queue_ == nullptr) return;
-    disk_.reap();
     publish();
-    if (draining_ && disk_.in_flight() == 0 && on_drained_) std::exchange(on_drained_, {})();
+    if (draining_ && in_flight() == 0 && on_drained_) std::exchange(on_drained_, {})();
+}
+
+// --- Another file --------------------------------------------------------------------------------
+
+Result<> BlockDevice::update(BlockUpdate update) {
+    std::unique_ptr<Disk> disk;
+    if (update.backing) {
+        disk = make_disk(std::move(update.backing->file), update.backing->kind);
+        if (disk->block_size() > space_.blk_size)
+            return fail("{}: the new file has blocks of {} bytes, the guest knows {}; give another",
+                        id_, disk->block_size(), static_cast<uint32_t>(space_.blk_size));
+    }
+    if (update.limits.ops || update.limits.bytes) {
+        const auto limited = throttle_.update(update.limits);
+        if (!limited) return fail("{}: {}", id_, limited.error().message);
+    }
+    if (disk) {
+        replace_disk(std::move(disk));
+        set_size(update.backing->size_bytes);
+    } else if (update.size_bytes) {
+        set_size(*update.size_bytes);
+    }
+    return {};
+}
+
+void BlockDevice::replace_disk(std::unique_ptr<Disk> disk) {
+    if (loop_ == nullptr) {
+        disk_ = std::move(disk);
+        return;
+    }
+    disk->attach(*loop_, [this] { on_disk_ready(); });
+    disk_->flush();  // what was taken on and not yet handed over
+    retired_.push_back(std::exchange(disk_, std::move(disk)));
+    on_disk_ready();
+}
+
+void BlockDevice::reap_retired() {
+    for (auto& disk : retired_) {
+        disk->reap();
+        // It may have called us: it goes once that, and all that it has posted, is over.
+        if (disk->in_flight() == 0) loop_->post([old = std::shared_ptr(std::move(disk))] {});
+    }
+    std::erase(retired_, nullptr);
+}
+
+unsigned BlockDevice::in_flight() const {
+    unsigned total = disk_->in_flight();
+    for (const auto& disk : retired_)
+        total += disk->in_flight();
+    return total;
 }
 
 void BlockDevice::report_failure(DiskOp op, int result) {

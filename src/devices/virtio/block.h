@@ -36,6 +36,20 @@ struct BlockConfig {
     RateLimits limits;  ///< of requests, and of the bytes of their data
 };
 
+/// Another file behind a disk that is in use, of the same mode and cache.
+struct BlockBacking {
+    UniqueFd file;
+    DiskFile::Kind kind = DiskFile::Kind::file;
+    uint64_t size_bytes = 0;
+};
+
+/// A change of a disk while the guest runs; what is not named stays as it is.
+struct BlockUpdate {
+    std::optional<BlockBacking> backing;
+    std::optional<uint64_t> size_bytes;  ///< of the file it has, which has become longer or shorter
+    RateLimitsUpdate limits;
+};
+
 /// One queue of 256. Offers read, write, flush, get-id, discard and write-zeroes. A request that
 /// cannot be done gets its status; one that is no request at all breaks the queue.
 class BlockDevice final : public VirtioDevice {
@@ -57,6 +71,12 @@ class BlockDevice final : public VirtioDevice {
     void resume() override { draining_ = false; }
     void reset() override;
 
+    /// Requests in flight end on the file they began on; all later ones, a flush too, go to the new
+    /// one. The transport then tells the driver of the new capacity. Worker's thread. Errors: the
+    /// file's blocks are larger than those that the driver knows; EMFILE, ENFILE, ENOMEM. Nothing
+    /// has changed then.
+    Result<> update(BlockUpdate update);
+
   private:
     static constexpr std::array<uint16_t, 1> kQueueSizes{256};
 
@@ -77,6 +97,11 @@ class BlockDevice final : public VirtioDevice {
 
     BlockDevice(BlockConfig config, Throttle throttle);
     void fill_config_space();
+    [[nodiscard]] std::unique_ptr<Disk> make_disk(UniqueFd file, DiskFile::Kind kind);
+    void set_size(uint64_t bytes);
+    void replace_disk(std::unique_ptr<Disk> disk);
+    void reap_retired();
+    [[nodiscard]] unsigned in_flight() const;
     /// Serves the queue until it is empty or held up (false), or this turn's share is used up
     /// (true).
     bool serve_available();
@@ -91,9 +116,12 @@ class BlockDevice final : public VirtioDevice {
 
     const std::string id_;
     const BlockCache cache_;
+    const DiskEngineChoice engine_;
     const uint64_t features_;
     bool write_through_ = false;
-    Disk disk_;
+    std::unique_ptr<Disk> disk_;
+    /// What was replaced, while requests are in flight there.
+    std::vector<std::unique_ptr<Disk>> retired_;
     BlockLimits limits_;
     virtio::BlockConfigSpace space_{};
     AdaptivePoll poll_;

@@ -9,33 +9,53 @@
 namespace mote {
 
 Result<Throttle> Throttle::create(const RateLimits& limits) {
-    RateLimiter limiter(limits, AdaptivePoll::monotonic_ns());
-    UniqueFd timer;
-    if (!limiter.unlimited()) {
-        timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-        if (!timer.valid()) return fail_errno("cannot create a rate limiter's timer");
-    }
-    return Throttle(std::move(limiter), std::move(timer));
+    Throttle throttle;
+    throttle.limiter_ = RateLimiter(limits, AdaptivePoll::monotonic_ns());
+    if (!throttle.limiter_.unlimited()) TRY(throttle.make_timer());
+    return throttle;
+}
+
+Result<> Throttle::make_timer() {
+    if (timer_.valid()) return {};
+    timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer_.valid()) return fail_errno("cannot create a rate limiter's timer");
+    return {};
 }
 
 Result<> Throttle::attach(EventLoop& loop, std::function<bool()> go_on) {
-    if (!timer_.valid()) return {};
-    TRY(loop.add(timer_.get(), EPOLLIN, [this, go_on = std::move(go_on)](uint32_t) {
+    loop_ = &loop;
+    go_on_ = std::move(go_on);
+    return timer_.valid() ? watch_timer() : Result<>();
+}
+
+Result<> Throttle::watch_timer() {
+    if (watched_) return {};
+    TRY(loop_->add(timer_.get(), EPOLLIN, [this](uint32_t) {
         uint64_t expirations = 0;
         [[maybe_unused]] const auto got = ::read(timer_.get(), &expirations, sizeof expirations);
         held_up_ = false;
         // More to do: come back after what else the loop has.
-        if (go_on()) wait(1);
+        if (go_on_()) wait(1);
     }));
-    loop_ = &loop;
+    watched_ = true;
     return {};
 }
 
 void Throttle::detach() {
     held_up_ = false;
-    if (loop_ == nullptr) return;
-    wait(0);
-    std::exchange(loop_, nullptr)->remove(timer_.get());
+    if (std::exchange(watched_, false)) {
+        wait(0);
+        loop_->remove(timer_.get());
+    }
+    loop_ = nullptr;
+}
+
+Result<> Throttle::update(const RateLimitsUpdate& update) {
+    TRY(make_timer());
+    if (loop_ != nullptr) TRY(watch_timer());
+    limiter_.update(update, AdaptivePoll::monotonic_ns());
+    if (held_up_) wait(1);
+    return {};
 }
 
 bool Throttle::allow(uint64_t bytes) {

@@ -28,19 +28,25 @@ class Throttle {
     Result<> attach(EventLoop& loop, std::function<bool()> go_on);
     void detach();
 
+    /// Changes the limits while the device runs; one that is held up tries again at once. Errors:
+    /// EMFILE, ENFILE, ENOMEM; nothing has changed then.
+    Result<> update(const RateLimitsUpdate& update);
+
     /// True where a request of `bytes` may pass now. Else the device keeps it and is held up until
     /// `go_on`: notifications that come meanwhile are answered by held_up().
     bool allow(uint64_t bytes);
     [[nodiscard]] bool held_up() const { return held_up_; }
 
   private:
-    Throttle(RateLimiter limiter, UniqueFd timer)
-        : limiter_(std::move(limiter)), timer_(std::move(timer)) {}
     void wait(uint64_t nanoseconds) const;
+    Result<> make_timer();
+    Result<> watch_timer();
 
     RateLimiter limiter_;
     UniqueFd timer_;
-    EventLoop* loop_ = nullptr;
+    EventLoop* loop_ = nullptr;  ///< from attach() to detach()
+    std::function<bool()> go_on_;
+    bool watched_ = false;
     bool held_up_ = false;
 };
 
