@@ -1,4 +1,4 @@
-// Little-endian integers as they lie in guest memory and files.
+// Integers of a set byte order, as they lie in guest memory, files and packets.
 #pragma once
 
 #include <bit>
@@ -7,18 +7,18 @@
 
 namespace mote {
 
-/// An integer stored little-endian, of the size and alignment of its value type. Converts on
-/// reading and writing, so a wire struct made of these needs no care at its uses.
-template <std::unsigned_integral T>
-class LittleEndian {
+/// An integer stored in `Order`, of the size and alignment of its value type. Converts on reading
+/// and writing, so a wire struct made of these needs no care at its uses.
+template <std::unsigned_integral T, std::endian Order>
+class Endian {
   public:
-    LittleEndian() = default;
-    constexpr LittleEndian(T value) noexcept : stored_(swapped(value)) {}  // NOLINT(*-explicit-*)
-    constexpr operator T() const noexcept { return swapped(stored_); }     // NOLINT(*-explicit-*)
+    Endian() = default;
+    constexpr Endian(T value) noexcept : stored_(swapped(value)) {}     // NOLINT(*-explicit-*)
+    constexpr operator T() const noexcept { return swapped(stored_); }  // NOLINT(*-explicit-*)
 
   private:
     static constexpr T swapped(T value) noexcept {
-        if constexpr (std::endian::native == std::endian::little || sizeof(T) == 1) {
+        if constexpr (std::endian::native == Order || sizeof(T) == 1) {
             return value;
         } else {
             T result = 0;
@@ -30,8 +30,10 @@ class LittleEndian {
     T stored_;
 };
 
-using le16 = LittleEndian<uint16_t>;
-using le32 = LittleEndian<uint32_t>;
-using le64 = LittleEndian<uint64_t>;
+using le16 = Endian<uint16_t, std::endian::little>;
+using le32 = Endian<uint32_t, std::endian::little>;
+using le64 = Endian<uint64_t, std::endian::little>;
+using be16 = Endian<uint16_t, std::endian::big>;
+using be32 = Endian<uint32_t, std::endian::big>;
 
 }  // namespace mote

@@ -62,8 +62,11 @@ void add_run_options(CLI::App& run, RunOptions& options) {
         ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]")
         ->allow_extra_args(false);
     run.add_option("--net", options.nics,
-                   "a network device, on a TAP of the host or by passt; may be repeated")
-        ->type_name("tap=NAME|user[,mac=MAC][,mtu=N]")
+                   "a network device: auto makes a whole network, as root; user needs no rights "
+                   "(passt); tap and fd are a TAP's name and descriptor; may be repeated")
+        ->type_name(
+            "auto|user|tap=NAME|fd=N[,mac=MAC][,mtu=N][,rx_pps=N][,rx_bps=SIZE][,tx_pps=N]"
+            "[,tx_bps=SIZE]")
         ->allow_extra_args(false);
     run.add_option("--pmem", options.pmems,
                    "a file that the guest has as persistent memory; may be repeated")

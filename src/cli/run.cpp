@@ -7,6 +7,7 @@
 #include <array>
 #include <csignal>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "cli/console.h"
@@ -198,8 +199,9 @@ ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
     if (!made) return failed(ExitStatus::host_failure, made.error());
     Console* const console = made->get();
 
-    // Outlives the machine; removed by its destructor, or before the end without one.
+    // Outlive the machine; removed by their destructors, or before the end without one.
     SocketName vsock_name = std::move(resources.vsock_name);
+    std::vector<AutoNetwork> networks = std::move(resources.networks);
     auto machine = Machine::create(config, std::move(resources),
                                    console != nullptr ? console->output() : nullptr);
     if (!machine) return failed(status_of(machine.error()), machine.error());
@@ -221,6 +223,8 @@ ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
     Runner runner(**machine, console, signals, std::chrono::seconds(config->grace_seconds));
     const ExitStatus status = runner.run();
     vsock_name.remove();
+    for (AutoNetwork& network : networks)
+        network.remove();
     flush_log(kMessageLimit);
     ::_exit(static_cast<int>(status));
 }

@@ -85,6 +85,13 @@ Result<> set_field(Target& target, Value&& value) {
     return {};
 }
 
+/// The same for a member of the member `Way`.
+template <auto Way, auto Field, auto Take>
+Result<> set_limit(NicConfig& nic, Value&& value) {
+    nic.*Way.*Field = TRY(Take(std::move(value)));
+    return {};
+}
+
 Result<CacheMode> take_cache(Value&& value) {
     return parse_cache_mode(TRY(take_string(std::move(value))));
 }
@@ -142,11 +149,17 @@ constexpr std::array<Key<DiskConfig>, 5> kDiskKeys{{
     {"bps", set_field<&DiskConfig::bps, take_size<parse_size>>},
 }};
 
-constexpr std::array<Key<NicConfig>, 4> kNicKeys{{
+constexpr std::array<Key<NicConfig>, 10> kNicKeys{{
     {"tap", set_field<&NicConfig::tap, take_string>},
+    {"auto", set_field<&NicConfig::automatic, take_bool>},
     {"user", set_field<&NicConfig::user, take_bool>},
+    {"fd", set_field<&NicConfig::fd, take_number<parse_fd>>},
     {"mac", set_field<&NicConfig::mac, take_mac>},
     {"mtu", set_field<&NicConfig::mtu, take_mtu>},
+    {"rx_pps", set_limit<&NicConfig::rx, &FrameLimits::pps, take_number<parse_number>>},
+    {"rx_bps", set_limit<&NicConfig::rx, &FrameLimits::bps, take_size<parse_size>>},
+    {"tx_pps", set_limit<&NicConfig::tx, &FrameLimits::pps, take_number<parse_number>>},
+    {"tx_bps", set_limit<&NicConfig::tx, &FrameLimits::bps, take_size<parse_size>>},
 }};
 
 constexpr std::array<Key<PmemConfig>, 4> kPmemKeys{{

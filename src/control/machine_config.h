@@ -34,11 +34,22 @@ struct PmemConfig {
 
 using MacAddress = std::array<uint8_t, 6>;
 
+/// How much of a network device's traffic passes one way.
+struct FrameLimits {
+    std::optional<uint32_t> pps;  ///< frames a second at most
+    std::optional<uint64_t> bps;  ///< bytes a second at most
+};
+
+/// Of the first four members exactly one is given.
 struct NicConfig {
-    std::string tap;    ///< the name of a TAP device of the host's, or empty with `user`
-    bool user = false;  ///< user-mode networking, by passt
+    std::string tap;                ///< the name of a TAP device of the host's
+    bool automatic = false;         ///< a TAP of mote's own, with address, route, DNS and NAT
+    bool user = false;              ///< user-mode networking, by passt
+    std::optional<uint32_t> fd;     ///< a TAP that was handed over as this file descriptor
     std::optional<MacAddress> mac;  ///< none: the guest takes one by chance
     std::optional<uint32_t> mtu;    ///< none: the guest's default
+    FrameLimits rx;                 ///< what the guest receives
+    FrameLimits tx;                 ///< what the guest sends
 };
 
 struct VsockConfig {

@@ -131,6 +131,10 @@ Result<uint32_t> parse_mtu(std::string_view text) {
     return parse_between(text, kMinMtu, kMaxMtu);
 }
 
+Result<uint32_t> parse_fd(std::string_view text) {
+    return parse_between(text, kMinHandedFd, kMaxHandedFd);
+}
+
 Result<uint32_t> parse_grace(std::string_view text) {
     return parse_between(text, 0, kMaxGraceSeconds);
 }
@@ -192,28 +196,57 @@ Result<MacAddress> parse_mac(std::string_view text) {
     return mac;
 }
 
+namespace {
+
+/// `pps=N` or `bps=SIZE`; false where it is neither.
+Result<bool> take_limit(std::string_view part, FrameLimits& limits) {
+    if (part.starts_with("pps="))
+        limits.pps = TRY(parse_number(part.substr(4)));
+    else if (part.starts_with("bps="))
+        limits.bps = TRY(parse_size(part.substr(4)));
+    else
+        return false;
+    return true;
+}
+
+Result<bool> take_nic_part(std::string_view part, NicConfig& nic) {
+    if (part.starts_with("rx_")) return take_limit(part.substr(3), nic.rx);
+    if (part.starts_with("tx_")) return take_limit(part.substr(3), nic.tx);
+    if (part == "auto")
+        nic.automatic = true;
+    else if (part == "user")
+        nic.user = true;
+    else if (part.starts_with("tap="))
+        nic.tap = part.substr(4);
+    else if (part.starts_with("fd="))
+        nic.fd = TRY(parse_fd(part.substr(3)));
+    else if (part.starts_with("mac="))
+        nic.mac = TRY(parse_mac(part.substr(4)));
+    else if (part.starts_with("mtu="))
+        nic.mtu = TRY(parse_mtu(part.substr(4)));
+    else
+        return false;
+    return true;
+}
+
+}  // namespace
+
 Result<NicConfig> parse_nic(std::string_view text) {
     NicConfig nic;
     const std::vector<std::string> parts = split_at_commas(text);
     for (size_t i = 0; i < parts.size(); ++i) {
-        const std::string_view part = parts[i];
-        TRY(check_new(text, std::span(parts).first(i), part));
-        if (part.starts_with("tap=")) {
-            nic.tap = part.substr(4);
-        } else if (part == "user") {
-            nic.user = true;
-        } else if (part.starts_with("mac=")) {
-            nic.mac = TRY(parse_mac(part.substr(4)));
-        } else if (part.starts_with("mtu=")) {
-            nic.mtu = TRY(parse_mtu(part.substr(4)));
-        } else {
+        TRY(check_new(text, std::span(parts).first(i), parts[i]));
+        if (!TRY(take_nic_part(parts[i], nic)))
             return fail(
-                "'{}' has the unknown part '{}'; known are tap=NAME, user, mac=MAC and mtu=N", text,
-                part);
-        }
+                "'{}' has the unknown part '{}'; known are auto, tap=NAME, user, fd=N, mac=MAC, "
+                "mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N and tx_bps=SIZE",
+                text, parts[i]);
     }
-    if (nic.tap.empty() && !nic.user)
-        return fail("'{}' names no TAP; give tap=NAME, or user, and then [,mac=MAC][,mtu=N]", text);
+    if (nic.tap.empty() && !nic.automatic && !nic.user && !nic.fd)
+        return fail(
+            "'{}' names no network; give auto, tap=NAME, user or fd=N, and then "
+            "[,mac=MAC][,mtu=N]",
+            text);
     return nic;
 }
 

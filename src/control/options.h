@@ -23,6 +23,7 @@ Result<uint32_t> parse_cpus(std::string_view text);
 Result<uint32_t> parse_cid(std::string_view text);
 Result<uint32_t> parse_connections(std::string_view text);
 Result<uint32_t> parse_mtu(std::string_view text);
+Result<uint32_t> parse_fd(std::string_view text);
 Result<uint32_t> parse_grace(std::string_view text);
 
 /// `writeback`, `unsafe` or `direct`.
@@ -37,7 +38,7 @@ Result<PmemConfig> parse_pmem(std::string_view text);
 /// Six pairs of hexadecimal digits with colons between them.
 Result<MacAddress> parse_mac(std::string_view text);
 
-/// `tap=NAME[,mac=MAC][,mtu=N]`, or `user` in place of the TAP.
+/// `auto|tap=NAME|user|fd=N[,mac=MAC][,mtu=N][,rx_pps=N][,rx_bps=SIZE][,tx_pps=N][,tx_bps=SIZE]`.
 Result<NicConfig> parse_nic(std::string_view text);
 
 /// `[cid=N,]path=PATH[,connections=N]`. A comma that belongs to the path is written twice.

@@ -85,19 +85,39 @@ Result<std::vector<PmemResource>> open_pmems(const std::vector<PmemConfig>& conf
     return pmems;
 }
 
-Result<std::vector<NicResource>> open_nics(const std::vector<NicConfig>& configs) {
+/// The devices as they are configured, with what was handed over for them.
+Result<std::vector<NicResource>> take_nics(const std::vector<NicConfig>& configs) {
     std::vector<NicResource> nics;
     for (const NicConfig& config : configs) {
-        NicResource nic{.id = fmt::format("net{}", nics.size()),
-                        .fd = {},
-                        .user = config.user,
-                        .mac = config.mac,
-                        .mtu = {}};
+        NicResource& nic = nics.emplace_back(NicResource{.id = fmt::format("net{}", nics.size()),
+                                                         .fd = {},
+                                                         .user = config.user,
+                                                         .mac = config.mac,
+                                                         .mtu = {},
+                                                         .rx = config.rx,
+                                                         .tx = config.tx,
+                                                         .dhcp = {}});
         if (config.mtu) nic.mtu = static_cast<uint16_t>(*config.mtu);
-        nic.fd = TRY(nic.user ? start_passt(nic.id, nic.mtu) : open_tap(nic.id, config.tap));
-        nics.push_back(std::move(nic));
+        if (config.fd) nic.fd = TRY(take_tap(nic.id, *config.fd));
     }
     return nics;
+}
+
+Result<> open_nics(const std::vector<NicConfig>& configs, Resources& resources) {
+    for (size_t i = 0; i < configs.size(); ++i) {
+        NicResource& nic = resources.nics[i];
+        if (configs[i].automatic) {
+            AutoNetwork& network =
+                resources.networks.emplace_back(TRY(AutoNetwork::create(nic.id, nic.mtu)));
+            nic.fd = network.take_tap();
+            nic.dhcp = network.guest();
+        } else if (configs[i].user) {
+            nic.fd = TRY(start_passt(nic.id, nic.mtu));
+        } else if (!configs[i].fd) {
+            nic.fd = TRY(open_tap(nic.id, configs[i].tap));
+        }
+    }
+    return {};
 }
 
 /// The console's file may exist, but not as another part of the machine: output would be appended
@@ -127,6 +147,7 @@ Result<> open_vsock(const VsockConfig& config, Resources& resources) {
 
 Result<Resources> open_resources(const ValidMachineConfig& config) {
     Resources resources;
+    resources.nics = TRY(take_nics(config->nics));
     TRY(check_host_memory(config->memory_bytes));
     std::vector<UsedFile> used;
     resources.kernel = TRY(open_image("kernel", config->kernel, used));
@@ -134,7 +155,7 @@ Result<Resources> open_resources(const ValidMachineConfig& config) {
     resources.disks = TRY(open_disks(config->disks, used));
     resources.pmems = TRY(open_pmems(config->pmems, used));
     TRY(check_console(config->console, used));
-    resources.nics = TRY(open_nics(config->nics));
+    TRY(open_nics(config->nics, resources));
     if (config->vsock) TRY(open_vsock(*config->vsock, resources));
     return resources;
 }

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "control/machine_config.h"
+#include "control/net/auto_network.h"
 #include "control/unix_listener.h"
 #include "control/validate.h"
 
@@ -41,6 +42,9 @@ struct NicResource {
     bool user = false;  ///< `fd` is passt's
     std::optional<MacAddress> mac;
     std::optional<uint16_t> mtu;
+    FrameLimits rx;
+    FrameLimits tx;
+    std::optional<Ipv4Setup> dhcp;  ///< what mote itself tells the guest, where it does
 };
 
 struct VsockResource {
@@ -56,17 +60,18 @@ struct Resources {
     std::vector<DiskResource> disks;
     std::vector<PmemResource> pmems;
     std::vector<NicResource> nics;
+    std::vector<AutoNetwork> networks;  ///< of `nics`; outlive the machine
     std::optional<VsockResource> vsock;
-    SocketName vsock_name;  ///< goes with it; may be kept for longer than the rest
+    SocketName vsock_name;  ///< goes with it; outlives the machine
 };
 
 /// Opens what the configuration names and checks what only the host can tell: that each file is
 /// one that fits its use, that no disk is used twice with a writer among the users, that the
 /// console is none of them, that there is memory for the guest. Nothing is created or changed but
-/// the vsock device's socket, which goes with the result, and the limit of open files. Call before
-/// there are threads. What is odd but possible (an image that looks like qcow2, an incomplete last
-/// sector) draws a warning. Errors: one line that names the thing, the reason and, where there is
-/// one, the way out.
+/// the vsock device's socket and what AutoNetwork makes, which go with the result, and the limit of
+/// open files. Call before there are threads, and before other files are open. What is odd but
+/// possible (an image that looks like qcow2, an incomplete last sector) draws a warning. Errors:
+/// one line that names the thing, the reason and, where there is one, the way out.
 Result<Resources> open_resources(const ValidMachineConfig& config);
 
 }  // namespace mote

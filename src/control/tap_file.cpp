@@ -18,18 +18,6 @@ ifreq request_for(const std::string& name) {
     return request;
 }
 
-Result<UniqueFd> open_tun(std::string_view what) {
-    UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-    if (fd.valid()) return fd;
-    const int code = errno;
-    std::unexpected<Error> failure = fail_code(code, "{}: cannot open /dev/net/tun", what);
-    if (code == ENOENT || code == ENODEV || code == ENXIO)
-        failure.error().message += "; the host lacks TUN/TAP: sudo modprobe tun";
-    if (code == EACCES || code == EPERM)
-        failure.error().message += "; run as root, or: sudo chmod 0666 /dev/net/tun";
-    return failure;
-}
-
 /// True where the device is up. TUNSETIFF would make one that is missing, which nobody has set up.
 Result<bool> look_up(std::string_view what, const std::string& name) {
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -63,6 +51,45 @@ std::string_view advice(int code) {
 }
 
 }  // namespace
+
+Result<UniqueFd> open_tun(std::string_view what) {
+    UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    if (fd.valid()) return fd;
+    const int code = errno;
+    std::unexpected<Error> failure = fail_code(code, "{}: cannot open /dev/net/tun", what);
+    if (code == ENOENT || code == ENODEV || code == ENXIO)
+        failure.error().message += "; the host lacks TUN/TAP: sudo modprobe tun";
+    if (code == EACCES || code == EPERM)
+        failure.error().message += "; run as root, or: sudo chmod 0666 /dev/net/tun";
+    return failure;
+}
+
+Result<UniqueFd> take_tap(std::string_view what, uint32_t fd) {
+    const int number = static_cast<int>(fd);
+    if (::fcntl(number, F_GETFD) < 0)
+        return fail(
+            "{}: file descriptor {} is not open: whoever starts mote has to open it, without "
+            "close-on-exec",
+            what, fd);
+    ifreq request{};
+    if (::ioctl(number, TUNGETIFF, &request) != 0)
+        return fail(
+            "{}: file descriptor {} is no TAP that is attached: open /dev/net/tun and use "
+            "TUNSETIFF with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR",
+            what, fd);
+    constexpr unsigned kNeeded = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    const auto flags = static_cast<uint16_t>(request.ifr_flags);
+    if ((flags & (kNeeded | IFF_TUN)) != kNeeded)
+        return fail(
+            "{}: file descriptor {} is {} with the flags {:#x}: attach it with IFF_TAP | "
+            "IFF_NO_PI | IFF_VNET_HDR",
+            what, fd, (flags & IFF_TUN) != 0 ? "a TUN" : "a TAP", flags);
+    // From here on it is ours, and not a child's.
+    UniqueFd tap(number);
+    if (::fcntl(number, F_SETFD, FD_CLOEXEC) != 0)
+        return fail_errno("{}: cannot take file descriptor {}", what, fd);
+    return tap;
+}
 
 Result<UniqueFd> open_tap(std::string_view what, const std::string& name) {
     UniqueFd fd = TRY(open_tun(what));

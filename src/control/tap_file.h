@@ -1,6 +1,7 @@
-// open_tap(): a TAP device of the host's, as a file descriptor.
+// TAP devices of the host's, as file descriptors.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,13 @@ namespace mote {
 /// virtio header. Changes nothing of the device; warns where it is down. `what` names the use in
 /// messages ("net0"). Errors: what is missing, in one line, and how to get it.
 Result<UniqueFd> open_tap(std::string_view what, const std::string& name);
+
+/// Takes over the descriptor `fd`, which whoever started this process left open: a TAP (or macvtap)
+/// that is attached with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR. Call before anything else is opened:
+/// what was not handed over could be a descriptor of our own by then. Errors: what it is instead.
+Result<UniqueFd> take_tap(std::string_view what, uint32_t fd);
+
+/// /dev/net/tun, non-blocking and not attached yet. Errors: as open_tap()'s.
+Result<UniqueFd> open_tun(std::string_view what);
 
 }  // namespace mote

@@ -87,23 +87,50 @@ Result<> check_disks(const MachineConfig& config) {
     return {};
 }
 
-Result<> check_nic(size_t index, const MachineConfig& config) {
-    const NicConfig& nic = config.nics[index];
+Result<> check_tap_name(size_t index, std::string_view name) {
     const auto is_wrong = [](char c) {
         return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == ':' || c == '%';
     };
-    if (nic.user && !nic.tap.empty())
-        return fail("net{}: user networking has no TAP ({}); give one of the two", index, nic.tap);
-    if ((!nic.user && nic.tap.empty()) || nic.tap.size() > kMaxInterfaceName ||
-        std::ranges::any_of(nic.tap, is_wrong))
-        return fail(
-            "net{}: '{}' is no name of a network device; give that of a TAP, of 1 to {} "
-            "characters",
-            index, nic.tap, kMaxInterfaceName);
-    for (size_t i = 0; i < index; ++i)
-        if (!nic.user && config.nics[i].tap == nic.tap)
+    if (name.size() <= kMaxInterfaceName && std::ranges::none_of(name, is_wrong)) return {};
+    return fail(
+        "net{}: '{}' is no name of a network device; give that of a TAP, of 1 to {} characters",
+        index, name, kMaxInterfaceName);
+}
+
+/// That the device has one network, which no other device has.
+Result<> check_network(size_t index, const MachineConfig& config) {
+    const NicConfig& nic = config.nics[index];
+    const unsigned given = (nic.tap.empty() ? 0U : 1U) + (nic.automatic ? 1U : 0U) +
+                           (nic.user ? 1U : 0U) + (nic.fd ? 1U : 0U);
+    if (given != 1)
+        return fail("net{}: {} of auto, tap, user and fd; give one", index,
+                    given == 0 ? "has none" : "has several");
+    TRY(check_tap_name(index, nic.tap));
+    for (size_t i = 0; i < index; ++i) {
+        if (!nic.tap.empty() && config.nics[i].tap == nic.tap)
             return fail("net{}: the TAP {} is that of net{} already; give another", index, nic.tap,
                         i);
+        if (nic.fd && config.nics[i].fd == nic.fd)
+            return fail("net{}: the file descriptor {} is that of net{} already; give another",
+                        index, *nic.fd, i);
+    }
+    if (nic.fd && (*nic.fd < kMinHandedFd || *nic.fd > kMaxHandedFd))
+        return fail("net{}: a file descriptor {} cannot be handed over; give {} to {}", index,
+                    *nic.fd, kMinHandedFd, kMaxHandedFd);
+    return {};
+}
+
+Result<> check_limits(size_t index, const NicConfig& nic) {
+    for (const auto& [way, limits] : {std::pair{"rx", nic.rx}, std::pair{"tx", nic.tx}})
+        if (limits.pps == 0U || limits.bps == 0U)
+            return fail("net{}: {}_{} of 0 would let nothing through; leave it out for no limit",
+                        index, way, limits.pps == 0U ? "pps" : "bps");
+    return {};
+}
+
+Result<> check_nic(size_t index, const MachineConfig& config) {
+    const NicConfig& nic = config.nics[index];
+    TRY(check_network(index, config));
     if (nic.mac && (nic.mac->front() & 1U) != 0)
         return fail(
             "net{}: a MAC address whose first byte is odd ({:02x}) is one of a group; give "
@@ -111,10 +138,11 @@ Result<> check_nic(size_t index, const MachineConfig& config) {
             index, nic.mac->front());
     if (nic.mac && *nic.mac == MacAddress{})
         return fail("net{}: a MAC address of zeros is none; give another", index);
-    if (nic.mtu && (*nic.mtu < kMinMtu || *nic.mtu > kMaxMtu))
-        return fail("net{}: an MTU of {} is not possible; give {} to {}", index, *nic.mtu, kMinMtu,
+    const uint32_t least = nic.automatic ? kMinAutoMtu : kMinMtu;
+    if (nic.mtu && (*nic.mtu < least || *nic.mtu > kMaxMtu))
+        return fail("net{}: an MTU of {} is not possible; give {} to {}", index, *nic.mtu, least,
                     kMaxMtu);
-    return {};
+    return check_limits(index, nic);
 }
 
 Result<> check_nics(const MachineConfig& config) {

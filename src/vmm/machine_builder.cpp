@@ -3,6 +3,7 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/block.h"
+#include "devices/virtio/dhcp_responder.h"
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pmem.h"
@@ -63,10 +64,9 @@ BlockCache block_cache(CacheMode mode) {
 }
 
 /// Buckets of one second: small enough for no long burst, and larger than a retry's wait.
-template <class File>
-RateLimits limits_of(const File& file) {
-    return {.ops = {.size = file.iops.value_or(0), .refill_ms = 1000},
-            .bytes = {.size = file.bps.value_or(0), .refill_ms = 1000}};
+RateLimits per_second(std::optional<uint32_t> operations, std::optional<uint64_t> bytes) {
+    return {.ops = {.size = operations.value_or(0), .refill_ms = 1000},
+            .bytes = {.size = bytes.value_or(0), .refill_ms = 1000}};
 }
 
 DiskFile::Kind kind_of(bool block_device) {
@@ -84,6 +84,24 @@ Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device)
 Result<std::unique_ptr<NetBackend>> create_backend(UniqueFd fd, bool user) {
     if (user) return std::make_unique<UserNet>(std::move(fd));
     return TRY(Tap::create(std::move(fd)));
+}
+
+Result<> add_nic(Machine::Parts& parts, NicResource nic) {
+    auto backend = create_backend(std::move(nic.fd), nic.user);
+    if (!backend) return fail("{}: {}", nic.id, backend.error().message);
+    FrameFilter* filter = nullptr;
+    if (nic.dhcp) {
+        const DhcpConfig dhcp{.setup = *std::move(nic.dhcp), .mtu = nic.mtu};
+        filter = parts.filters_.emplace_back(std::make_unique<DhcpResponder>(dhcp)).get();
+    }
+    auto device = TRY(NetDevice::create({.id = std::move(nic.id),
+                                         .backend = *std::move(backend),
+                                         .mac = nic.mac,
+                                         .mtu = nic.mtu,
+                                         .filter = filter,
+                                         .receive_limits = per_second(nic.rx.pps, nic.rx.bps),
+                                         .send_limits = per_second(nic.tx.pps, nic.tx.bps)}));
+    return add_device(parts, std::move(device));
 }
 
 Result<> add_vsock(Machine::Parts& parts, VsockResource vsock) {
@@ -106,7 +124,7 @@ Result<> add_pmems(Machine::Parts& parts, std::vector<PmemResource>& pmems) {
                                               .start = region.base,
                                               .size = region.mapping.size(),
                                               .read_only = pmem.read_only,
-                                              .limits = limits_of(pmem)}));
+                                              .limits = per_second(pmem.iops, pmem.bps)}));
         TRY(add_device(parts, std::move(device)));
     }
     return {};
@@ -125,17 +143,11 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
                                               .size_bytes = disk.size_bytes,
                                               .read_only = disk.read_only,
                                               .cache = block_cache(disk.cache),
-                                              .limits = limits_of(disk)}));
+                                              .limits = per_second(disk.iops, disk.bps)}));
         TRY(add_device(parts, std::move(block)));
     }
-    for (NicResource& nic : resources.nics) {
-        auto backend = create_backend(std::move(nic.fd), nic.user);
-        if (!backend) return fail("{}: {}", nic.id, backend.error().message);
-        TRY(add_device(parts, std::make_unique<NetDevice>(NetConfig{.id = std::move(nic.id),
-                                                                    .backend = *std::move(backend),
-                                                                    .mac = nic.mac,
-                                                                    .mtu = nic.mtu})));
-    }
+    for (NicResource& nic : resources.nics)
+        TRY(add_nic(parts, std::move(nic)));
     TRY(add_pmems(parts, resources.pmems));
     if (resources.vsock) TRY(add_vsock(parts, *std::move(resources.vsock)));
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));

@@ -11,6 +11,7 @@
 
 #include "base/event_loop.h"
 #include "devices/machine_events.h"
+#include "devices/virtio/frame_filter.h"
 #include "kvm/kvm.h"
 #include "kvm/vm.h"
 #include "memory/guest_memory.h"
@@ -58,6 +59,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     GuestMemory memory_;
     std::vector<PmemRegion> pmems_;
     std::unique_ptr<EventLoop> loop_;
+    std::vector<std::unique_ptr<FrameFilter>> filters_;  ///< of network devices
     VirtioWindow window_;
     Vm vm_;
     EventFd ended_;

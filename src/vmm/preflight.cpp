@@ -14,7 +14,9 @@
 #include <cerrno>
 
 #include "base/errno_text.h"
+#include "base/small_file.h"
 #include "base/unique_fd.h"
+#include "control/net/auto_network.h"
 
 namespace mote {
 
@@ -34,6 +36,20 @@ void check_tun(Preflight& report) {
         report.warn("/dev/net/tun", fmt::format("{}: no network devices", errno_text(errno)),
                     "sudo modprobe tun");
     }
+}
+
+/// Of `--net auto`; the other networks need none of it.
+void check_nat(Preflight& report) {
+    const auto tried = probe_nftables();
+    if (tried)
+        report.ok("nf_tables", "works: --net auto can do NAT");
+    else if (tried.error().code == EPERM || tried.error().code == EACCES)
+        report.warn("nf_tables", "you may not use it: no --net auto",
+                    "run as root; or use --net user, which needs no rights (apt install passt)");
+    else
+        report.warn("nf_tables", tried.error().message + ": no --net auto",
+                    "use Linux 5.12 or newer; sudo modprobe -a nf_tables nft_chain_nat nft_masq "
+                    "nft_ct");
 }
 
 void check_io_uring(Preflight& report) {
@@ -122,23 +138,10 @@ const PreflightLine* Preflight::reason() const {
 
 void check_host(Preflight& report) {
     check_tun(report);
+    check_nat(report);
     check_io_uring(report);
     check_limits(report);
     check_memory(report);
-}
-
-std::string read_small_file(const char* path) {
-    const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
-    std::string text;
-    std::array<char, 4096> bytes;
-    // 64 KiB: more than the first CPU's part of /proc/cpuinfo, which is all that is looked at.
-    while (file.valid() && text.size() < size_t{64} << 10U) {
-        const ssize_t got = ::read(file.get(), bytes.data(), bytes.size());
-        if (got <= 0) break;
-        text.append(bytes.data(), static_cast<size_t>(got));
-    }
-    if (text.ends_with('\n')) text.pop_back();
-    return text;
 }
 
 }  // namespace mote

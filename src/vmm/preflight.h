@@ -37,7 +37,4 @@ void check_kvm(Preflight& report);
 /// What disks, networks and large guests need of the host. None of it rules a guest out.
 void check_host(Preflight& report);
 
-/// A small file's content without the last line end, or empty (as where there is no such file).
-std::string read_small_file(const char* path);
-
 }  // namespace mote

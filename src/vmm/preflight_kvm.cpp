@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "base/small_file.h"
 #include "kvm/probe.h"
 #include "vmm/preflight.h"
 

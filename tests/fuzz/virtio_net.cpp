@@ -1,8 +1,8 @@
 // Fuzzes a network device from both sides: rings that the input writes, frames and failures of the
 // host's end that it chooses. No crash, no hang, nothing outside of guest memory.
 //
-// Input: one byte (bit 0: merged buffers, bit 1: event indices, bit 2: indirect, bit 3: a filter),
-// then steps of 8 bytes, the first of which says what: see step().
+// Input: one byte (bit 0: merged buffers, bit 1: event indices, bit 2: indirect, bit 3: a filter,
+// bit 4: limits), then steps of 8 bytes, the first of which says what: see step().
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -115,12 +115,17 @@ class Filter final : public FrameFilter {
 class Machine {
   public:
     Machine(const GuestMemory& memory, uint8_t choice) : memory_(memory) {
-        auto device = std::make_unique<NetDevice>(
-            NetConfig{.id = "net0",
-                      .backend = std::make_unique<Backend>(host_),
-                      .mac = {},
-                      .mtu = {},
-                      .filter = (choice & 8U) != 0 ? &filter_ : nullptr});
+        // A limit that is soon reached; what comes then waits for a timer of 100 ms, or a reset.
+        const RateLimits limits{.ops = {.size = (choice & 16U) != 0 ? 3U : 0U, .refill_ms = 1000},
+                                .bytes = {}};
+        auto device = NetDevice::create({.id = "net0",
+                                         .backend = std::make_unique<Backend>(host_),
+                                         .mac = {},
+                                         .mtu = {},
+                                         .filter = (choice & 8U) != 0 ? &filter_ : nullptr,
+                                         .receive_limits = limits,
+                                         .send_limits = limits})
+                          .value();
         transport_ = MmioTransport::create(std::move(device), memory, *loop_, page_,
                                            EventFd::create().value())
                          .value();

@@ -65,11 +65,18 @@ std::string with_header(std::string_view frame) {
     return std::string(sizeof(NetHeader), '\0').append(frame);
 }
 
-NetDriver::NetDriver(uint64_t features, uint16_t queue_size, FrameFilter* filter) {
+NetDriver::NetDriver(uint64_t features, uint16_t queue_size, FrameFilter* filter,
+                     const RateLimits& receive_limits, const RateLimits& send_limits) {
     auto backend = std::make_unique<SocketBackend>();
     wire = backend->wire();
-    auto owned = std::make_unique<NetDevice>(NetConfig{
-        .id = "net0", .backend = std::move(backend), .mac = {}, .mtu = {}, .filter = filter});
+    auto owned = NetDevice::create({.id = "net0",
+                                    .backend = std::move(backend),
+                                    .mac = {},
+                                    .mtu = {},
+                                    .filter = filter,
+                                    .receive_limits = receive_limits,
+                                    .send_limits = send_limits})
+                     .value();
     device = owned.get();
     driver.emplace(ram, std::move(owned));
     start(features, queue_size);

@@ -57,7 +57,8 @@ class NetDriver {
         virtio::kFeatureEventIndex | virtio::kFeatureIndirect | virtio::kNetMergeable;
 
     explicit NetDriver(uint64_t features = kAll, uint16_t queue_size = 256,
-                       FrameFilter* filter = nullptr);
+                       FrameFilter* filter = nullptr, const RateLimits& receive_limits = {},
+                       const RateLimits& send_limits = {});
 
     /// From reset to DRIVER_OK with fresh queues.
     void start(uint64_t features, uint16_t queue_size);

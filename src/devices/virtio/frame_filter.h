@@ -14,8 +14,9 @@ namespace mote {
 /// decides itself where it goes.
 class FrameFilter {
   public:
-    /// What wants() gets to see: enough for Ethernet, IPv6 and TCP without options.
-    static constexpr size_t kHead = 80;
+    /// What wants() gets to see: enough for Ethernet, IPv4 with all options it can have and UDP; or
+    /// IPv6 and TCP without options.
+    static constexpr size_t kHead = 82;
 
     FrameFilter() = default;
     FrameFilter(const FrameFilter&) = delete;

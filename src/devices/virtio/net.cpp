@@ -46,12 +46,23 @@ bool NetDevice::Turn::over() const {
     return frames >= kFramesPerTurn || bytes >= kBytesPerTurn;
 }
 
-NetDevice::NetDevice(NetConfig config)
+Result<std::unique_ptr<NetDevice>> NetDevice::create(NetConfig config) {
+    auto receive = Throttle::create(config.receive_limits);
+    if (!receive) return fail("{}: {}", config.id, receive.error().message);
+    auto send = Throttle::create(config.send_limits);
+    if (!send) return fail("{}: {}", config.id, send.error().message);
+    return std::unique_ptr<NetDevice>(
+        new NetDevice(std::move(config), *std::move(receive), *std::move(send)));
+}
+
+NetDevice::NetDevice(NetConfig config, Throttle receive_throttle, Throttle send_throttle)
     : id_(std::move(config.id)),
       backend_(std::move(config.backend)),
       filter_(config.filter),
       features_(kFeatureVersion1 | kFeatureEventIndex | kFeatureIndirect | kNetMergeable |
-                backend_->offloads()) {
+                backend_->offloads()),
+      receive_throttle_(std::move(receive_throttle)),
+      send_throttle_(std::move(send_throttle)) {
     if (config.mac) {
         features_ |= kNetMac;
         space_.mac = *config.mac;
@@ -68,7 +79,10 @@ Result<> NetDevice::activate(const Activation& activation) {
     receive_queue_ = activation.queues[kNetReceive];
     send_queue_ = activation.queues[kNetTransmit];
     mergeable_ = (activation.features & kNetMergeable) != 0;
-    bounce_.resize(kMaxFrame);
+    host_frame_.bytes.resize(kMaxFrame);
+    if (filter_ != nullptr) answer_.bytes.resize(kMaxFrame);
+    TRY(receive_throttle_.attach(*loop_, [this] { return on_queue(kNetReceive); }));
+    TRY(send_throttle_.attach(*loop_, [this] { return on_queue(kNetTransmit); }));
     if (receive_queue_ != nullptr) {
         buffers_.emplace(*receive_queue_, mergeable_);
         receive_queue_->disable_notifications();
@@ -100,11 +114,13 @@ void NetDevice::reset() {
     if (std::exchange(watched_, false)) loop_->remove(backend_->fd());
     // Without a driver, nothing is offloaded to it; what the next one does not know must not wait.
     if (!gone_) static_cast<void>(backend_->set_offloads(0).has_value());
+    receive_throttle_.detach();
+    send_throttle_.detach();
     buffers_.reset();
     sending_.reset();
     receive_queue_ = send_queue_ = nullptr;
-    paused_ = readable_ = full_ = false;
-    held_ = 0;
+    paused_ = readable_ = full_ = sending_allowed_ = false;
+    host_frame_.size = answer_.size = 0;
     received_ = sent_ = 0;
 }
 
@@ -147,7 +163,7 @@ bool NetDevice::on_queue(uint16_t index) {
     if (paused_) return false;
     if (index == kNetReceive) return receive_turn();
     // Also a guest that only sends moves on a frame that was held for too long.
-    if (held_ != 0 && receive_turn()) serve_again(kNetReceive);
+    if ((host_frame_.size != 0 || answer_.size != 0) && receive_turn()) serve_again(kNetReceive);
     return send_turn();
 }
 
@@ -173,19 +189,18 @@ bool NetDevice::receive_turn() {
 
 NetDevice::Step NetDevice::receive_frame(Turn& turn) {
     buffers_->gather(kMaxFrame);
-    if (held_ != 0 || hold_filtered()) return give_held(turn);
+    if (answer_.size != 0 || hold_answer()) return give_held(answer_, turn);
+    if (receive_throttle_.held_up()) return Step::idle;
+    if (host_frame_.size != 0) return give_held(host_frame_, turn);
     if (!readable_) return Step::idle;
     const auto parts = buffers_->parts();
     if (parts.empty()) return Step::blocked;
+    // What does not fit the host's call is lost, so with fewer buffers it goes through our own; and
+    // with a limit, which asks for a size.
+    if (!receive_throttle_.unlimited() ||
+        (mergeable_ && (buffers_->room() < kMaxFrame || parts.size() > IOV_MAX)))
+        return receive_held(turn);
     size_t size = 0;
-    // What does not fit the host's call is lost, so with fewer buffers it goes through our own.
-    if (mergeable_ && (buffers_->room() < kMaxFrame || parts.size() > IOV_MAX)) {
-        const iovec all{.iov_base = bounce_.data(), .iov_len = bounce_.size()};
-        if (!read_backend({&all, 1}, size)) return Step::idle;
-        held_ = size;
-        held_since_ns_ = AdaptivePoll::monotonic_ns();
-        return give_held(turn);
-    }
     if (!read_backend(parts.first(std::min<size_t>(parts.size(), IOV_MAX)), size))
         return Step::idle;
     ++turn.frames;
@@ -201,31 +216,45 @@ NetDevice::Step NetDevice::receive_frame(Turn& turn) {
     return Step::frame;
 }
 
-NetDevice::Step NetDevice::give_held(Turn& turn) {
-    if (buffers_->room() >= held_) {
-        buffers_->put(std::span(bounce_).first(held_));
+/// A frame of the host's by way of host_frame_.
+NetDevice::Step NetDevice::receive_held(Turn& turn) {
+    const iovec all{.iov_base = host_frame_.bytes.data(), .iov_len = host_frame_.bytes.size()};
+    if (!read_backend({&all, 1}, host_frame_.size)) return Step::idle;
+    host_frame_.allowed = false;
+    return give_held(host_frame_, turn);
+}
+
+NetDevice::Step NetDevice::give_held(Held& held, Turn& turn) {
+    if (!held.allowed) {
+        if (!receive_throttle_.allow(held.size - sizeof(NetHeader))) return Step::idle;
+        held.allowed = true;
+        held.since_ns = AdaptivePoll::monotonic_ns();
+    }
+    if (buffers_->room() >= held.size) {
+        buffers_->put(std::span(held.bytes).first(held.size));
         ++received_;
         ++counters_.received;
     } else {
         // The driver may be about to bring more; one that never has enough loses the frame.
         const bool never = !mergeable_ && buffers_->room() != 0;
-        if (!never && AdaptivePoll::monotonic_ns() - held_since_ns_ < kMaxHoldNs)
+        if (!never && AdaptivePoll::monotonic_ns() - held.since_ns < kMaxHoldNs)
             return Step::blocked;
         ++counters_.receive_dropped;
     }
     ++turn.frames;
-    turn.bytes += std::exchange(held_, 0);
+    turn.bytes += std::exchange(held.size, 0);
     return Step::frame;
 }
 
-/// A frame of the filter's for the guest, if there is one, into bounce_.
-bool NetDevice::hold_filtered() {
+/// A frame of the filter's for the guest, if there is one, into answer_.
+bool NetDevice::hold_answer() {
     if (filter_ == nullptr) return false;
-    const size_t size = filter_->next(std::span(bounce_).subspan(sizeof(NetHeader)));
+    const size_t size = filter_->next(std::span(answer_.bytes).subspan(sizeof(NetHeader)));
     if (size == 0) return false;
-    std::memset(bounce_.data(), 0, sizeof(NetHeader));
-    held_ = sizeof(NetHeader) + size;
-    held_since_ns_ = AdaptivePoll::monotonic_ns();
+    std::memset(answer_.bytes.data(), 0, sizeof(NetHeader));
+    answer_.size = sizeof(NetHeader) + size;
+    answer_.since_ns = AdaptivePoll::monotonic_ns();
+    answer_.allowed = true;
     return true;
 }
 
@@ -262,8 +291,8 @@ bool NetDevice::send_turn() {
         const bool more = send_available(turn);
         publish_sent();
         if (!full_ && !gone_ && !backend_->flush()) wait_for_room();
-        // With notifications off: room at the host's end is what wakes us.
-        if (full_) return false;
+        // With notifications off: room at the host's end, or the limit's timer, is what wakes us.
+        if (full_ || send_throttle_.held_up()) return false;
         if (filter_ != nullptr && receive_turn()) serve_again(kNetReceive);
         if (more) return true;
         const auto found = [this] { return send_queue_->has_work(); };
@@ -273,9 +302,11 @@ bool NetDevice::send_turn() {
     }
 }
 
-/// Sends until nothing is left, the host's end is full (false), or the turn is over (true).
+/// Sends until nothing is left, the host's end is full or a limit reached (false), or the turn is
+/// over (true).
 bool NetDevice::send_available(Turn& turn) {
     while (!turn.over()) {
+        if (send_throttle_.held_up()) return false;
         if (!sending_) sending_ = send_queue_->pop();
         if (!sending_) return false;
         ++turn.frames;
@@ -293,6 +324,7 @@ NetDevice::Step NetDevice::send_frame() {
         ++counter;
         ++sent_;
         sent_bytes_ += sending_->readable();
+        sending_allowed_ = false;
         send_queue_->complete(*std::exchange(sending_, std::nullopt), 0);
         return Step::frame;
     };
@@ -302,7 +334,11 @@ NetDevice::Step NetDevice::send_frame() {
         return Step::idle;
     }
     if (gone_ || chain.readable() > kMaxFrame) return finish(counters_.send_dropped);
-    if (filter_ != nullptr && filter_takes(chain)) return finish(counters_.filtered);
+    if (!sending_allowed_) {
+        if (filter_ != nullptr && filter_takes(chain)) return finish(counters_.filtered);
+        sending_allowed_ = send_throttle_.allow(chain.readable() - sizeof(NetHeader));
+        if (!sending_allowed_) return Step::blocked;
+    }
     const ssize_t done = backend_->send(chain.readable_parts());
     if (done >= 0) return finish(counters_.sent);
     if (done == -EAGAIN) {

@@ -14,6 +14,7 @@
 #include "devices/virtio/net_backend.h"
 #include "devices/virtio/net_protocol.h"
 #include "devices/virtio/receive_buffers.h"
+#include "devices/virtio/throttle.h"
 
 namespace mote {
 
@@ -23,11 +24,16 @@ struct NetConfig {
     std::optional<std::array<uint8_t, 6>> mac;  ///< none: the guest takes one by chance
     std::optional<uint16_t> mtu;                ///< none: the guest's default
     FrameFilter* filter = nullptr;              ///< outlives the device
+    RateLimits receive_limits;                  ///< of frames to the guest
+    RateLimits send_limits;                     ///< of frames of the guest
 };
 
 /// One receive and one transmit queue of 256. Frames go between guest memory and the host by readv
-/// and writev; they are copied where a filter takes part, and where the driver has so few buffers
-/// that the largest frame would not fit them.
+/// and writev; they are copied where a filter or a limit on receiving takes part, and where the
+/// driver has so few buffers that the largest frame would not fit them.
+///
+/// What the filter takes and gives passes before the limits. A frame that a limit holds up holds up
+/// those behind it; the host's end then keeps them, or drops them, as its queue allows.
 ///
 /// The host's end is watched edge-triggered, and an edge is remembered: so a driver without
 /// buffers, a host's end that is full and one that is gone cost no CPU, and no request to epoll.
@@ -46,7 +52,8 @@ class NetDevice final : public VirtioDevice {
         uint64_t filtered = 0;      ///< taken by the filter
     };
 
-    explicit NetDevice(NetConfig config);
+    /// Errors: EMFILE, ENFILE, ENOMEM, with limits only.
+    static Result<std::unique_ptr<NetDevice>> create(NetConfig config);
 
     [[nodiscard]] const std::string& name() const override { return id_; }
     [[nodiscard]] uint32_t type() const override { return virtio::kTypeNet; }
@@ -72,6 +79,13 @@ class NetDevice final : public VirtioDevice {
         idle,     ///< nothing to do
         blocked,  ///< the other side has to make room first
     };
+    /// A frame for the guest, header included, that waits for buffers.
+    struct Held {
+        std::vector<std::byte> bytes;  ///< room for the largest
+        size_t size = 0;               ///< 0: none
+        uint64_t since_ns = 0;
+        bool allowed = false;  ///< by the limits, or free of them
+    };
     /// What was done since the worker turned to a queue.
     struct Turn {
         unsigned frames = 0;
@@ -79,6 +93,7 @@ class NetDevice final : public VirtioDevice {
         [[nodiscard]] bool over() const;
     };
 
+    NetDevice(NetConfig config, Throttle receive_throttle, Throttle send_throttle);
     Result<> watch_backend();
     void on_backend(uint32_t events);
     void lose_backend();
@@ -88,8 +103,9 @@ class NetDevice final : public VirtioDevice {
     // Receiving. The turns return true where they stopped at their bound.
     bool receive_turn();
     Step receive_frame(Turn& turn);
-    Step give_held(Turn& turn);
-    bool hold_filtered();
+    Step receive_held(Turn& turn);
+    Step give_held(Held& held, Turn& turn);
+    bool hold_answer();
     bool read_backend(std::span<const iovec> parts, size_t& size);
     void publish_received();
 
@@ -122,13 +138,15 @@ class NetDevice final : public VirtioDevice {
     bool full_ = false;      ///< the host's end takes no frame; watched for room
 
     std::optional<ReceiveBuffers> buffers_;
-    std::vector<std::byte> bounce_;  ///< of kMaxFrame
-    size_t held_ = 0;                ///< bytes in bounce_ of a frame for the guest
-    uint64_t held_since_ns_ = 0;
+    Throttle receive_throttle_;
+    Held host_frame_;
+    Held answer_;                  ///< the filter's
     unsigned received_ = 0;        ///< and not yet published
     uint64_t received_bytes_ = 0;  ///< of those
 
-    std::optional<Chain> sending_;  ///< taken, and refused by a full host's end
+    Throttle send_throttle_;
+    std::optional<Chain> sending_;  ///< taken, and held up by a limit or a full host's end
+    bool sending_allowed_ = false;  ///< by the limits
     unsigned sent_ = 0;             ///< and not yet published
     uint64_t sent_bytes_ = 0;       ///< of those
 };

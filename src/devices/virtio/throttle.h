@@ -36,6 +36,8 @@ class Throttle {
     /// `go_on`: notifications that come meanwhile are answered by held_up().
     bool allow(uint64_t bytes);
     [[nodiscard]] bool held_up() const { return held_up_; }
+    /// True where nothing is ever held up.
+    [[nodiscard]] bool unlimited() const { return limiter_.unlimited(); }
 
   private:
     void wait(uint64_t nanoseconds) const;

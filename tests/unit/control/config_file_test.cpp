@@ -68,6 +68,22 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->grace_seconds == 0);
 }
 
+TEST_CASE("a config file sets a network device's kind and limits", "[control]") {
+    const auto config = parse_config(R"({"net": [
+        {"auto": true, "rx_pps": 10, "rx_bps": "1M", "tx_pps": 20, "tx_bps": 4096}, {"fd": 9}
+    ]})");
+    REQUIRE(config);
+    REQUIRE(config->nics.size() == 2);
+    CHECK(config->nics[0].automatic);
+    CHECK(config->nics[0].rx.pps == 10U);
+    CHECK(config->nics[0].rx.bps == uint64_t{1} << 20U);
+    CHECK(config->nics[0].tx.pps == 20U);
+    CHECK(config->nics[0].tx.bps == 4096U);
+    CHECK(config->nics[1].fd == 9U);
+    CHECK_FALSE(parse_config(R"({"net": [{"fd": "9"}]})"));
+    CHECK_FALSE(parse_config(R"({"net": [{"rx_bps": true}]})"));
+}
+
 TEST_CASE("an empty object keeps every default", "[control]") {
     const auto config = parse_config("{}");
     REQUIRE(config);

@@ -126,11 +126,19 @@ TEST_CASE("parse_nic reads a TAP and its options", "[control]") {
     CHECK(all.mtu == 9000U);
     CHECK_FALSE(all.user);
     CHECK(parse_nic("user,mtu=1500").value().user);
+    CHECK(parse_nic("auto").value().automatic);
+    CHECK(parse_nic("fd=7").value().fd == 7U);
+    const NicConfig limited = parse_nic("auto,rx_pps=1000,rx_bps=1M,tx_pps=2000,tx_bps=2M").value();
+    CHECK(limited.rx.pps == 1000U);
+    CHECK(limited.rx.bps == uint64_t{1} << 20U);
+    CHECK(limited.tx.pps == 2000U);
+    CHECK(limited.tx.bps == uint64_t{2} << 20U);
 }
 
 TEST_CASE("parse_nic refuses what it does not know", "[control]") {
     for (const char* text :
-         {"", "tap=", "tap0", "tap=a,mtu=x", "tap=a,", "mac=52:54:00:00:00:01"}) {
+         {"", "tap=", "tap0", "tap=a,mtu=x", "tap=a,", "mac=52:54:00:00:00:01",
+          "auto=", "fd=", "fd=-1", "auto,rx_=1", "auto,rx_pps=", "auto,tx_bps=x", "auto,auto"}) {
         INFO(text);
         CHECK_FALSE(parse_nic(text));
     }
@@ -139,7 +147,9 @@ TEST_CASE("parse_nic refuses what it does not know", "[control]") {
     CHECK(parse_nic("tap=a,mtu=x").error().message ==
           "'x' is not a whole number; give 68 to 65535");
     CHECK(parse_nic("tap=a,ip=1").error().message ==
-          "'tap=a,ip=1' has the unknown part 'ip=1'; known are tap=NAME, user, mac=MAC and mtu=N");
+          "'tap=a,ip=1' has the unknown part 'ip=1'; known are auto, tap=NAME, user, fd=N, "
+          "mac=MAC, mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N and tx_bps=SIZE");
+    CHECK(parse_nic("fd=x").error().message == "'x' is not a whole number; give 3 to 1048575");
     for (const char* text :
          {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",
           "52:54:00:12:34:g6", "52:54:00:12:34: 6", "+2:54:00:12:34:56", "-2:54:00:12:34:56"}) {

@@ -133,12 +133,29 @@ TEST_CASE("validate checks network devices", "[control]") {
     };
     CHECK(with({.tap = "a2345678901234\xC3", .mac = {{0x52, 0, 0, 0, 0, 0}}, .mtu = 68U}).empty());
     CHECK(with({.tap = "t", .mtu = 65535U}).empty());
-    for (const char* name : {"", "1234567890123456", "a b", "a/b", "a:b", "a%d", "a\n"})
+    CHECK(with({}) == "net1: has none of auto, tap, user and fd; give one");
+    for (const char* name : {"1234567890123456", "a b", "a/b", "a:b", "a%d", "a\n"})
         CHECK(with({.tap = name}).find("is no name of a network device") != std::string::npos);
     CHECK(with({.tap = "tap0"}) == "net1: the TAP tap0 is that of net0 already; give another");
     CHECK(with({.user = true}).empty());
     CHECK(with({.tap = "t", .user = true}) ==
-          "net1: user networking has no TAP (t); give one of the two");
+          "net1: has several of auto, tap, user and fd; give one");
+    CHECK_FALSE(with({.automatic = true, .user = true}).empty());
+    CHECK_FALSE(with({.automatic = true, .fd = 3U}).empty());
+    CHECK(with({.automatic = true}).empty());
+    CHECK(with({.fd = 3U}).empty());
+    CHECK(with({.fd = 2U}) == "net1: a file descriptor 2 cannot be handed over; give 3 to 1048575");
+    CHECK(error_of([](auto& c) { c.nics = {{.fd = 5U}, {.fd = 5U}}; }) ==
+          "net1: the file descriptor 5 is that of net0 already; give another");
+    CHECK(error_of([](auto& c) { c.nics = {{.automatic = true}, {.automatic = true}}; }).empty());
+    // DHCP's answers have to fit.
+    CHECK(with({.automatic = true, .mtu = 575U}) ==
+          "net1: an MTU of 575 is not possible; give 576 to 65535");
+    CHECK(with({.tap = "t", .rx = {.pps = 1U, .bps = 1U}, .tx = {.pps = 1U, .bps = 1U}}).empty());
+    CHECK(with({.tap = "t", .rx = {.pps = 0U}}) ==
+          "net1: rx_pps of 0 would let nothing through; leave it out for no limit");
+    CHECK(with({.tap = "t", .tx = {.bps = 0U}}) ==
+          "net1: tx_bps of 0 would let nothing through; leave it out for no limit");
     CHECK(with({.tap = "t", .mac = {{0x53, 0, 0, 0, 0, 1}}}).find("is one of a group") !=
           std::string::npos);
     CHECK(with({.tap = "t", .mac = {{0, 0, 0, 0, 0, 0}}}).find("zeros") != std::string::npos);

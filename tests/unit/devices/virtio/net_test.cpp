@@ -3,10 +3,10 @@
 #include <sys/socket.h>
 
 #include <ctime>
-#include <deque>
 #include <thread>
 
 #include "support/net_driver.h"
+#include "support/net_frames.h"
 #include "unit/catch.h"
 
 using namespace mote;
@@ -17,54 +17,23 @@ namespace {
 
 constexpr uint64_t kRing = kFeatureEventIndex | kFeatureIndirect;
 
-/// A frame that no other is equal to.
-std::string frame(unsigned number, size_t size) {
-    std::string text = std::to_string(number) + ":";
-    while (text.size() < size)
-        text += static_cast<char>('a' + (text.size() + number) % 26);
-    text.resize(size);
-    return text;
-}
-
 double cpu_ms() {
     timespec used{};
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
 }
 
-/// Wants frames that begin with "filter", answers each with "answer" and what followed.
-class Filter final : public FrameFilter {
-  public:
-    bool wants(std::span<const std::byte> head) override {
-        return text(head).starts_with("filter");
-    }
-    void take(std::span<const std::byte> frame) override {
-        answers_.push_back("answer" + text(frame).substr(6));
-    }
-    size_t next(std::span<std::byte> room) override {
-        if (answers_.empty()) return 0;
-        const std::string answer = answers_.front();
-        answers_.pop_front();
-        std::memcpy(room.data(), answer.data(), answer.size());
-        return answer.size();
-    }
-
-  private:
-    static std::string text(std::span<const std::byte> bytes) {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-    std::deque<std::string> answers_;
-};
-
 }  // namespace
 
 TEST_CASE("net: what a driver finds") {
     FakeRam ram;
-    FakeDriver driver(
-        ram, std::make_unique<NetDevice>(NetConfig{.id = "net0",
-                                                   .backend = std::make_unique<SocketBackend>(),
-                                                   .mac = {{0x52, 0x54, 0, 1, 2, 3}},
-                                                   .mtu = uint16_t{9000}}));
+    FakeDriver driver(ram, NetDevice::create({.id = "net0",
+                                              .backend = std::make_unique<SocketBackend>(),
+                                              .mac = {{0x52, 0x54, 0, 1, 2, 3}},
+                                              .mtu = uint16_t{9000},
+                                              .receive_limits = {},
+                                              .send_limits = {}})
+                               .value());
     CHECK(driver.read(mmio::kDeviceId) == 1);
     CHECK(driver.offered() == (kFeatureVersion1 | kRing | kNetMergeable | kNetMac | kNetMtu |
                                kNetCsum | kNetGuestCsum | kNetGuestTso4 | kNetHostTso4));
