@@ -63,7 +63,7 @@ def boot(request, launch, tmp_path, root_image):
     `words` go to its command line."""
 
     def run(kernel, *options, words="", terminal=False):
-        root = tmp_path / "root.ext4"
+        root = tmp_path / f"root{len(list(tmp_path.glob('root*')))}.ext4"
         shutil.copyfile(root_image, root)
         if kernel == "debian":
             image, initrd = request.getfixturevalue("debian_kernel")

@@ -212,4 +212,4 @@ def test_taps_that_cannot_be_used(launch, bare, tap):
         machine = launch.run("--kernel", bare("spin"), "--no-acpi", "--net", f"tap={name}")
         machine.expect(b"spinning\n")
         assert "another program has it" in refuse("--net", f"tap={name}")
-    assert "names no TAP" in refuse("--net", "mtu=1500")
+    assert "names no network" in refuse("--net", "mtu=1500")
