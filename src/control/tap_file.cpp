@@ -52,15 +52,14 @@ std::string_view advice(int code) {
 
 }  // namespace
 
-Result<UniqueFd> open_tun(std::string_view what) {
+Result<UniqueFd> open_tun(std::string_view what, std::string_view no_rights) {
     UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (fd.valid()) return fd;
     const int code = errno;
     std::unexpected<Error> failure = fail_code(code, "{}: cannot open /dev/net/tun", what);
     if (code == ENOENT || code == ENODEV || code == ENXIO)
         failure.error().message += "; the host lacks TUN/TAP: sudo modprobe tun";
-    if (code == EACCES || code == EPERM)
-        failure.error().message += "; run as root, or: sudo chmod 0666 /dev/net/tun";
+    if (code == EACCES || code == EPERM) failure.error().message += no_rights;
     return failure;
 }
 
@@ -92,7 +91,7 @@ Result<UniqueFd> take_tap(std::string_view what, uint32_t fd) {
 }
 
 Result<UniqueFd> open_tap(std::string_view what, const std::string& name) {
-    UniqueFd fd = TRY(open_tun(what));
+    UniqueFd fd = TRY(open_tun(what, "; run as root, or: sudo chmod 0666 /dev/net/tun"));
     const bool up = TRY(look_up(what, name));
     ifreq request = request_for(name);
     request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;

@@ -20,7 +20,8 @@ Result<UniqueFd> open_tap(std::string_view what, const std::string& name);
 /// what was not handed over could be a descriptor of our own by then. Errors: what it is instead.
 Result<UniqueFd> take_tap(std::string_view what, uint32_t fd);
 
-/// /dev/net/tun, non-blocking and not attached yet. Errors: as open_tap()'s.
-Result<UniqueFd> open_tun(std::string_view what);
+/// /dev/net/tun, non-blocking and not attached yet. Errors: as open_tap()'s; `no_rights` is the way
+/// out for who may not open it ("; run as root").
+Result<UniqueFd> open_tun(std::string_view what, std::string_view no_rights);
 
 }  // namespace mote

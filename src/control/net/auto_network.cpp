@@ -21,6 +21,8 @@ namespace mote {
 namespace {
 
 constexpr const char* kForwarding = "/proc/sys/net/ipv4/ip_forward";
+constexpr std::string_view kNoRights =
+    "; auto needs root (or CAP_NET_ADMIN): use sudo, or --net user, which needs no rights";
 
 ifreq request_for(const std::string& name) {
     ifreq request{};
@@ -36,9 +38,7 @@ Result<bool> make_tap(std::string_view what, const UniqueFd& tun, const std::str
     if (errno == EBUSY) return false;
     const int code = errno;
     std::unexpected<Error> failure = fail_code(code, "{}: cannot make a TAP", what);
-    if (code == EPERM || code == EACCES)
-        failure.error().message +=
-            "; auto needs root (or CAP_NET_ADMIN): use sudo, or --net user, which needs no rights";
+    if (code == EPERM || code == EACCES) failure.error().message += kNoRights;
     return failure;
 }
 
@@ -52,7 +52,7 @@ struct Claim {
 std::unexpected<Error> table_failed(std::string_view what, const Error& why) {
     std::string message = fmt::format("{}: cannot set up NAT: {}", what, why.message);
     if (why.code == EPERM)
-        message += "; auto needs root (or CAP_NET_ADMIN): use sudo, or --net user";
+        message += kNoRights;
     else
         message +=
             "; auto needs Linux 5.12 with nf_tables, nft_chain_nat, nft_masq and nft_ct: "
@@ -67,7 +67,7 @@ Result<Claim> claim(std::string_view what, const std::vector<Ipv4Network>& taken
     // is gone before the name is free.
     auto netfilter = NetlinkSocket::create(NETLINK_NETFILTER);
     if (!netfilter) return table_failed(what, netfilter.error());
-    UniqueFd tun = TRY(open_tun(what));
+    UniqueFd tun = TRY(open_tun(what, kNoRights));
     for (uint32_t number = 0; number < kSubnets; ++number) {
         const auto subnet = choose_subnet(number, taken);
         const std::string device = fmt::format("mote{}", number);
@@ -78,7 +78,7 @@ Result<Claim> claim(std::string_view what, const std::vector<Ipv4Network>& taken
         if (made) return Claim{device, *subnet, std::move(tun), *std::move(netfilter)};
         // Somebody's table of that name: it stays theirs.
         if (made.error().code != EEXIST) return table_failed(what, made.error());
-        tun = TRY(open_tun(what));
+        tun = TRY(open_tun(what, kNoRights));
     }
     return fail("{}: none of {} small subnets is free: each overlaps a route of this host's", what,
                 kSubnets);

@@ -9,7 +9,7 @@ from suite.stage import ROOT, Outcome
 LAB_MEMORY_MIB = 7168  # a test boots a guest of 5 GiB
 LAB_MEMORY_SMALL_MIB = 3072
 LAB_PATIENCE = "10"  # what a time limit is multiplied by in the lab
-LAB_LIMIT = 1200  # seconds
+LAB_LIMIT = 2400  # seconds
 
 
 def mote():
