@@ -4,22 +4,15 @@
 // Input: frames, each behind its length (16 bits, little-endian).
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "devices/virtio/dhcp_responder.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
 namespace {
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 void ask(DhcpResponder& server, const uint8_t* data, size_t size) {
     // A copy of its own, so that a byte behind it is seen to be read.

@@ -5,9 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-
 #include "base/unique_fd.h"
 #include "boot/boot.h"
 #include "boot/image_file.h"
@@ -15,6 +12,7 @@
 #include "boot/x86_64/cpu_start.h"
 #include "memory/layout.h"
 #include "memory/x86_64/layout.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
@@ -22,12 +20,6 @@ namespace {
 
 constexpr uint64_t kRam = uint64_t{64} << 20U;
 constexpr uint64_t kInitrdSize = uint64_t{1} << 20U;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 /// A file in memory that lives as long as the process, `size` bytes long.
 int memory_file(uint64_t size) {

@@ -5,12 +5,10 @@
 // step().
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
-#include "base/log.h"
 #include "devices/virtio/balloon.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
@@ -22,12 +20,6 @@ constexpr uint64_t kRings = 0x1000;  // of queue i: at kRings * (i + 1)
 constexpr uint64_t kAvailable = 0x400;
 constexpr uint64_t kUsed = 0x800;
 constexpr size_t kQueues = 5;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 struct Step {
     uint8_t what;
@@ -158,11 +150,6 @@ class Guest {
 };
 
 }  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-    set_log_level(LogLevel::error);
-    return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const std::vector<RegionConfig> regions{{.base = {0}, .size = kRam}};

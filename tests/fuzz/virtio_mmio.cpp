@@ -8,15 +8,13 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
-#include "base/log.h"
 #include "devices/virtio/block.h"
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/virtio/protocol.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
@@ -24,12 +22,6 @@ namespace {
 
 constexpr uint64_t kRam = uint64_t{64} << 10U;
 constexpr uint64_t kDisk = uint64_t{64} << 10U;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 struct Step {
     uint8_t what;
@@ -134,11 +126,6 @@ class Machine {
 };
 
 }  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-    set_log_level(LogLevel::error);
-    return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const std::vector<RegionConfig> regions{{.base = {0}, .size = kRam}};

@@ -9,14 +9,12 @@
 
 #include <climits>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 
-#include "base/log.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/virtio/net.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 using namespace mote::virtio;
@@ -28,12 +26,6 @@ constexpr uint16_t kSize = 16;
 /// Of each queue: descriptors, available ring, used ring, a page each.
 constexpr uint64_t kRings[2] = {0x1000, 0x4000};
 constexpr uint64_t kPage = 0x1000;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 /// What the host's end does next; shared with the machine that steps.
 struct Host {
@@ -232,11 +224,6 @@ class Machine {
 };
 
 }  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-    set_log_level(LogLevel::error);
-    return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const std::vector<RegionConfig> regions{{.base = {0}, .size = kRam}};

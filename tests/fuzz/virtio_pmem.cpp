@@ -7,12 +7,10 @@
 #include <fcntl.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
-#include "base/log.h"
 #include "devices/virtio/pmem.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
@@ -23,12 +21,6 @@ constexpr uint16_t kSize = 8;
 constexpr GuestAddress kDescriptors{0x1000};
 constexpr GuestAddress kAvailable{0x1400};
 constexpr GuestAddress kUsed{0x1800};
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 struct Step {
     uint8_t what;
@@ -150,11 +142,6 @@ class Guest {
 };
 
 }  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-    set_log_level(LogLevel::error);
-    return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const std::vector<RegionConfig> regions{{.base = {0}, .size = kRam}};

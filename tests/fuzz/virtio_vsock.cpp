@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "devices/virtio/mmio_transport.h"
 #include "devices/virtio/vsock.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 using namespace mote::virtio;
@@ -32,12 +33,6 @@ constexpr size_t kMaxPeers = 8;
 constexpr uint32_t kPort = 52;  // somebody listens
 
 std::string folder;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 struct Step {
     uint8_t what;

@@ -6,13 +6,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
 
 #include "devices/virtio/queue.h"
+#include "support/fuzz.h"
 
 using namespace mote;
 
@@ -22,12 +21,6 @@ constexpr uint16_t kSize = 16;
 constexpr uint64_t kRegion = uint64_t{64} << 10U;
 constexpr uint64_t kRings = 0x1000;
 constexpr GuestAddress kUsedRing{0x8000};
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "broken promise: %s\n", what);
-    std::abort();
-}
 
 /// Two regions that touch, so that buffers can cross.
 GuestMemory create_memory() {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace mote::test {
@@ -21,6 +22,11 @@ UniqueFd numbered_file(uint64_t size, const char* folder, int flags) {
         throw std::runtime_error("cannot make the test's disk");
     if (flags != 0) ::fcntl(file.get(), F_SETFL, flags);
     return file;
+}
+
+bool all(const std::vector<std::byte>& bytes, uint8_t value) {
+    return !bytes.empty() &&
+           std::ranges::all_of(bytes, [value](std::byte b) { return b == std::byte{value}; });
 }
 
 BlockDriver::BlockDriver(std::unique_ptr<BlockDevice> made, uint64_t features, uint16_t queue_size)

@@ -15,6 +15,8 @@ namespace mote::test {
 UniqueFd numbered_file(uint64_t size, const char* folder = "/tmp", int flags = 0);
 uint64_t word_at(uint64_t offset);
 
+bool all(const std::vector<std::byte>& bytes, uint8_t value);
+
 struct BlockAnswer {
     uint8_t status = 0xFF;
     uint32_t written = 0;

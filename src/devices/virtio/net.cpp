@@ -122,6 +122,7 @@ void NetDevice::reset() {
     paused_ = readable_ = full_ = sending_allowed_ = false;
     host_frame_.size = answer_.size = 0;
     received_ = sent_ = 0;
+    received_bytes_ = sent_bytes_ = 0;
 }
 
 // --- The host's end ------------------------------------------------------------------------------
@@ -138,8 +139,12 @@ void NetDevice::on_backend(uint32_t events) {
     if (room && send_turn()) serve_again(kNetTransmit);
 }
 
+// Once, however often it is asked for meanwhile: each event of a flood would else add a turn to
+// every round of the loop.
 void NetDevice::serve_again(uint16_t index) {
+    if (std::exchange(again_[index], true)) return;
     loop_->post([this, index] {
+        again_[index] = false;
         if (on_queue(index)) serve_again(index);
     });
 }
@@ -233,6 +238,7 @@ NetDevice::Step NetDevice::give_held(Held& held, Turn& turn) {
     if (buffers_->room() >= held.size) {
         buffers_->put(std::span(held.bytes).first(held.size));
         ++received_;
+        received_bytes_ += held.size;
         ++counters_.received;
     } else {
         // The driver may be about to bring more; one that never has enough loses the frame.

@@ -133,9 +133,10 @@ class NetDevice final : public VirtioDevice {
     bool mergeable_ = false;
     bool paused_ = false;
     bool watched_ = false;
-    bool gone_ = false;      ///< the host's end is no more; for good
-    bool readable_ = false;  ///< the host's end may have a frame
-    bool full_ = false;      ///< the host's end takes no frame; watched for room
+    bool gone_ = false;            ///< the host's end is no more; for good
+    bool readable_ = false;        ///< the host's end may have a frame
+    bool full_ = false;            ///< the host's end takes no frame; watched for room
+    std::array<bool, 2> again_{};  ///< by queue: a turn is posted
 
     std::optional<ReceiveBuffers> buffers_;
     Throttle receive_throttle_;

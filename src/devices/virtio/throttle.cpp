@@ -51,9 +51,13 @@ void Throttle::detach() {
 }
 
 Result<> Throttle::update(const RateLimitsUpdate& update) {
-    TRY(make_timer());
-    if (loop_ != nullptr) TRY(watch_timer());
-    limiter_.update(update, AdaptivePoll::monotonic_ns());
+    RateLimiter limiter = limiter_;
+    limiter.update(update, AdaptivePoll::monotonic_ns());
+    if (!limiter.unlimited()) {
+        TRY(make_timer());
+        if (loop_ != nullptr) TRY(watch_timer());
+    }
+    limiter_ = limiter;
     if (held_up_) wait(1);
     return {};
 }

@@ -1,5 +1,6 @@
 """Frames between a bare guest and a TAP: small, common and the largest ones, both ways."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from tsc import cycles_per_nanosecond
 
 from . import peer
 from .guest import watch
-from .process import running
+from .process import BenchError, running
 from .report import Row
 
 SECTION = "net"
@@ -40,17 +41,9 @@ def _out(monitor, env, size, frames, count=False):
 def _in(monitor, env, size, frames, count=False):
     with _guest(monitor, env, f"bare.mode=receive bare.ops={frames}") as run:
         # The source starts once the threads are where they belong, and is killed when the guest has enough.
-        source = []
-
-        def begin():
-            source.append(peer.peer(env, "frames", TAP, size, pinned=True))
-            source[0].__enter__()
-
-        try:
-            return watch(run, monitor, env, b"ready\n", count, on_begin=begin)
-        finally:
-            if source:
-                source[0].__exit__(None, None, None)
+        with contextlib.ExitStack() as source:
+            return watch(run, monitor, env, b"ready\n", count,
+                         on_begin=lambda: source.enter_context(peer.peer(env, "frames", TAP, size)))  # fmt: skip
 
 
 def _floor_in(env, size, frames):
@@ -70,8 +63,6 @@ def measure(monitors, env):
     network = _namespace(env)
     why_not = network.why_not()
     if why_not:
-        from .process import BenchError
-
         raise BenchError(why_not)
     scale = cycles_per_nanosecond()
     rows = {}

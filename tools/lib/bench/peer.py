@@ -25,11 +25,11 @@ def first_cpu():
 
 
 @contextlib.contextmanager
-def peer(env, *words, pinned=True):
+def peer(env, *words):
     """Runs the peer until the block ends, from its `ready` on; on the first CPU, as the monitors' devices are."""
     command = [str(program(env.root, env.work)), *map(str, words)]
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, preexec_fn=first_cpu if pinned else None)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, preexec_fn=first_cpu)
         try:
             if process.stdout.readline() != b"ready\n":
                 errors.seek(0)

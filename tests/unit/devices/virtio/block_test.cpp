@@ -41,11 +41,6 @@ uint64_t word(const BlockAnswer& answer, size_t index) {
     return value;
 }
 
-bool all(const std::vector<std::byte>& bytes, uint8_t value) {
-    return !bytes.empty() &&
-           std::ranges::all_of(bytes, [value](std::byte b) { return b == std::byte{value}; });
-}
-
 uint64_t allocated(int fd) {
     struct stat info{};
     ::fstat(fd, &info);

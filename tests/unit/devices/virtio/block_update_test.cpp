@@ -25,11 +25,6 @@ BlockConfig disk(DiskEngineChoice engine = DiskEngineChoice::automatic) {
         .id = "disk0", .file = numbered_file(kDiskSize), .size_bytes = kDiskSize, .engine = engine};
 }
 
-bool all(const std::vector<std::byte>& bytes, uint8_t value) {
-    return !bytes.empty() &&
-           std::ranges::all_of(bytes, [value](std::byte b) { return b == std::byte{value}; });
-}
-
 /// A file of `size` bytes, all `fill`.
 UniqueFd filled_file(uint64_t size, uint8_t fill) {
     UniqueFd file = numbered_file(0);
