@@ -6,38 +6,14 @@
 
 #include <fcntl.h>
 
-#include <cstdint>
-#include <cstring>
-
 #include "devices/virtio/pmem.h"
-#include "support/fuzz.h"
+#include "support/queue_set.h"
 
 using namespace mote;
 
 namespace {
 
 constexpr uint64_t kRam = uint64_t{64} << 10U;
-constexpr uint16_t kSize = 8;
-constexpr GuestAddress kDescriptors{0x1000};
-constexpr GuestAddress kAvailable{0x1400};
-constexpr GuestAddress kUsed{0x1800};
-
-struct Step {
-    uint8_t what;
-    uint8_t index;
-    uint16_t first;
-    uint16_t second;
-    uint16_t unused;
-    uint64_t value;
-};
-static_assert(sizeof(Step) == 16);
-
-class Interrupt final : public VirtioInterrupt {
-  public:
-    void queue(uint16_t /*index*/) override {}
-    void config() override {}
-    void needs_reset(std::string_view /*why*/) override {}
-};
 
 class Guest {
   public:
@@ -51,39 +27,29 @@ class Guest {
                                       .read_only = read_only,
                                       .limits = {}})
                       .value();
-        activate();
+        queue_.activate(*device_, *loop_);
     }
-    ~Guest() { reset(); }
+    ~Guest() { queue_.reset(*device_); }
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
 
     void step(const Step& step) {
         switch (step.what % 6) {
-            case 0: {  // a descriptor: value is 40 bits of address, 24 of length
-                const virtio::Descriptor descriptor{
-                    .address = step.value & 0xFF'FFFF'FFFF,
-                    .length = static_cast<uint32_t>(step.value >> 40U),
-                    .flags = step.first,
-                    .next = step.second};
-                memory_.store({kDescriptors.value + step.index % kSize * sizeof descriptor},
-                              descriptor);
+            case 0:
+                queue_.write_descriptor(0, step.queue, step.value, step.first, step.second);
                 break;
-            }
-            case 1:  // an entry of the available ring, and its index
-                memory_.store({kAvailable.value + virtio::kRingEntries + step.first % kSize * 2},
-                              le16(static_cast<uint16_t>(step.value)));
-                memory_.store({kAvailable.value + virtio::kRingIndex}, le16(step.second));
+            case 1:
+                queue_.write_available(0, step.first, step.value, step.second);
                 break;
             case 2:
                 memory_.store({step.first * uint64_t{4}}, le64(step.value));
                 break;
             case 3:
-                for (unsigned turns = 0; device_->on_queue(0); ++turns)
-                    require(turns < 64, "a queue comes to its end");
+                QueueSet::serve(*device_, 0);
                 break;
             case 4:
-                reset();
-                activate();
+                queue_.reset(*device_);
+                queue_.activate(*device_, *loop_);
                 break;
             case 5:
                 rest();
@@ -102,42 +68,17 @@ class Guest {
         });
         if (!rested) loop_->run();
         require(rested, "a drained device rests");
-        require(queue_->in_flight() == 0, "no chain is left after a drain");
+        queue_.require_no_chain();
         device_->resume();
         // A loop that was stopped stays so: the device gets another one.
-        reset();
+        queue_.reset(*device_);
         loop_ = std::move(loop);
-        activate();
-    }
-
-    void activate() {
-        memory_.store({kAvailable.value + virtio::kRingIndex}, le16(uint16_t{0}));
-        queue_ = Queue::create({.max_size = 256,
-                                .size = kSize,
-                                .ready = true,
-                                .descriptors = kDescriptors,
-                                .driver = kAvailable,
-                                .device = kUsed},
-                               memory_, device_->features(), {})
-                     .value();
-        Queue* const list[] = {queue_.get()};
-        const auto done = device_->activate({.queues = list,
-                                             .interrupt = interrupt_,
-                                             .loop = *loop_,
-                                             .features = device_->features()});
-        require(done.has_value(), "it can be activated");
-    }
-
-    void reset() {
-        queue_->close();
-        device_->reset();
-        require(queue_->in_flight() == 0, "no chain is left after a reset");
+        queue_.activate(*device_, *loop_);
     }
 
     const GuestMemory& memory_;
-    Interrupt interrupt_;
     std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
-    std::unique_ptr<Queue> queue_;
+    QueueSet queue_{memory_, 1};
     std::unique_ptr<PmemDevice> device_;
 };
 
@@ -149,10 +90,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size == 0) return 0;
     std::memset(memory.regions()[0].mapping.data(), 0, kRam);
     Guest guest(memory, (data[0] & 1U) != 0);
-    for (size_t at = 1; at + sizeof(Step) <= size; at += sizeof(Step)) {
-        Step step;
-        std::memcpy(&step, data + at, sizeof step);
-        guest.step(step);
-    }
+    for_each_step(data + 1, size - 1, [&guest](const Step& step) { guest.step(step); });
     return 0;
 }
