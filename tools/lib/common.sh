@@ -22,6 +22,9 @@ fail_with_log() {
 # The cache lies outside of the checkout; everything in it is named by a hash of what it was made of.
 cache_root=${MOTE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mote}
 
+# Where ccache is installed, meson compiles by it. What it keeps is named by content, so that another checkout finds it.
+export CCACHE_DIR=$cache_root/ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
+
 # cache_dir NAME: makes the cache's folder NAME and prints its path.
 cache_dir() {
     local reason

@@ -14,6 +14,10 @@ BUILDS = {
     "gcc": ({"CC": "gcc", "CXX": "g++"}, ["-Doptimization=2", "-Dcpp_args=-g1"]),
     "asan": (CLANG, ["-Doptimization=1", "-Db_sanitize=address,undefined", "-Dfuzz=true",
                      "-Dcpp_args=-g1 -fno-sanitize-recover=all -fno-omit-frame-pointer"]),
+    # For tools/fuzz --coverage.
+    "coverage": (CLANG, ["-Doptimization=0", "-Dfuzz=true", "-Dtests=false",
+                         "-Dcpp_args=-g1 -fprofile-instr-generate -fcoverage-mapping",
+                         "-Dcpp_link_args=-fprofile-instr-generate"]),
     "tsan": (CLANG, ["-Doptimization=1", "-Db_sanitize=thread", "-Dcpp_args=-g1"]),
 }
 
