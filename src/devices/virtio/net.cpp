@@ -104,6 +104,15 @@ Result<> NetDevice::watch_backend() {
     return {};
 }
 
+Result<> NetDevice::update_limits(const RateLimitsUpdate& receive, const RateLimitsUpdate& send) {
+    for (const auto& [throttle, update] :
+         {std::pair(&receive_throttle_, &receive), std::pair(&send_throttle_, &send)}) {
+        const auto done = throttle->update(*update);
+        if (!done) return fail("{}: {}", id_, done.error().message);
+    }
+    return {};
+}
+
 void NetDevice::drain(std::function<void()> done) {
     // Nobody but this thread touches the chains that are held.
     paused_ = true;

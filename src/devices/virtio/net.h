@@ -65,6 +65,10 @@ class NetDevice final : public VirtioDevice {
     /// Worker's thread.
     [[nodiscard]] const Counters& counters() const { return counters_; }
 
+    /// Changes the limits of what the guest receives and sends, while it runs. Worker's thread.
+    /// Errors: EMFILE, ENFILE, ENOMEM, by those of sending after those of receiving have changed.
+    Result<> update_limits(const RateLimitsUpdate& receive, const RateLimitsUpdate& send);
+
     Result<> activate(const Activation& activation) override;
     bool on_queue(uint16_t index) override;
     void drain(std::function<void()> done) override;

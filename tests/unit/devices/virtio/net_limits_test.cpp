@@ -105,3 +105,33 @@ TEST_CASE("net: a pause while a limit holds frames back") {
     CHECK(net.receive() == with_header(frame(11, 60)));
     CHECK(net.wait_sent(2));
 }
+
+TEST_CASE("net: limits come, change and go while the guest runs") {
+    NetDriver net;
+    const auto update = [&net](const RateLimitsUpdate& receive, const RateLimitsUpdate& send) {
+        net.driver->worker().loop().post_and_wait(
+            [&] { CHECK(net.device->update_limits(receive, send)); });
+    };
+    const auto send = [&net](unsigned count) {
+        for (unsigned i = 0; i < count; ++i)
+            net.add(frame(i, 60));
+        net.send();
+        net.settle();
+    };
+    net.add_buffers(32, 2048);
+    send(3);
+    CHECK(net.counters().sent == 3);
+    const TokenBucketConfig two{.size = 2, .refill_ms = 3'600'000};
+    update({.ops = two, .bytes = {}}, {.ops = two, .bytes = {}});
+    send(5);
+    CHECK(net.counters().sent == 5);
+    for (unsigned i = 0; i < 5; ++i)
+        REQUIRE(net.wire->put(frame(i, 60)));
+    CHECK(wait_until([&] { return net.counters().received == 2; }));
+    net.settle();
+    CHECK(net.counters().received == 2);
+
+    // What was held up goes on at once where the limit is gone.
+    update({.ops = TokenBucketConfig{}, .bytes = {}}, {.ops = TokenBucketConfig{}, .bytes = {}});
+    CHECK(wait_until([&] { return net.counters().sent == 8 && net.counters().received == 5; }));
+}
