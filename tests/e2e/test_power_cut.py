@@ -27,6 +27,15 @@ WRITE = MOUNT + (
     "--cmdline 'bare.mode=journal bare.flush={flush} bare.exit=acpi' </dev/null")
 
 
+TRACE = "/sys/kernel/tracing"
+TRACED = MOUNT + (
+    "truncate -s 64M /run/disk/image && sync && mount -t tracefs tracefs /sys/kernel/tracing && "
+    f"echo 1 > {TRACE}/events/ext4/ext4_sync_file_exit/enable && echo 1 > {TRACE}/events/kvm/kvm_pio/enable && "
+    "{mote} run --kernel {bare}/block --no-acpi --no-entropy --no-balloon --mem 64M --disk /run/disk/image "
+    "--cmdline 'bare.mode=journal bare.ops={flushes} bare.exit=acpi' </dev/null >/dev/null && "
+    f"cat {TRACE}/trace")
+
+
 @pytest.fixture
 def disk(tmp_path):
     """An ext4 file system in a file."""
@@ -101,3 +110,16 @@ def test_without_flushes_they_do_not(mote, disk):
     """The same with flushes that do nothing must fail, or the test above proves nothing."""
     blocks = write_until_cut(mote, disk, "unsafe") + 1
     assert content_after_cut(disk, blocks) != pattern(0, blocks * 4096)
+
+
+def test_the_sync_has_returned_before_the_guest_hears_of_it(mote, disk):
+    """A trace of the lab's kernel: the guest says that a flush is done (by port 0x3f8) after the file system's sync has
+    come back, once for each."""
+    flushes = 20
+    script = TRACED.format(mote=mote, bare=mote.parent / "guest" / "bare", flushes=flushes)
+    done = subprocess.run([ROOT / "tools" / "lab", "--disk", disk, "sh", "-c", script], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=LIMIT, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    events = re.findall(rb"(ext4_sync_file_exit)|kvm_pio: pio_write at 0x(3f8) ", done.stdout)
+    order = "".join("S" if sync else "T" for sync, _ in events)
+    assert re.sub("T+", "T", order).startswith("ST" * flushes), order
