@@ -17,9 +17,15 @@ struct RootDevice {
     bool read_only = false;
 };
 
+/// Which consoles the machine has.
+struct ConsoleDevices {
+    bool serial = false;
+    bool virtio = false;
+};
+
 /// The command line of people's mode, to which the user's own words are appended (the last one
 /// counts in Linux).
-[[nodiscard]] std::string default_cmdline(bool serial_console, bool acpi,
+[[nodiscard]] std::string default_cmdline(const ConsoleDevices& consoles, bool acpi,
                                           std::optional<RootDevice> root = std::nullopt);
 
 /// `cmdline` with a virtio_mmio.device entry for each device, in order, before a " -- " that ends

@@ -59,25 +59,27 @@ void add_run_options(CLI::App& run, RunOptions& options) {
     text("--cmdline", options.cmdline, "TEXT", "appended to the default kernel command line");
     run.add_option("--disk", options.disks,
                    "raw image or block device; may be repeated (a comma in PATH is written twice)")
-        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]")
+        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE][,own_worker]")
         ->allow_extra_args(false);
     run.add_option("--net", options.nics,
                    "a network device: auto makes a whole network, as root; user needs no rights "
                    "(passt); tap and fd are a TAP's name and descriptor; may be repeated")
         ->type_name(
             "auto|user|tap=NAME|fd=N[,mac=MAC][,mtu=N][,rx_pps=N][,rx_bps=SIZE][,tx_pps=N]"
-            "[,tx_bps=SIZE]")
+            "[,tx_bps=SIZE][,own_worker]")
         ->allow_extra_args(false);
     run.add_option("--pmem", options.pmems,
                    "a file that the guest has as persistent memory; may be repeated")
         ->type_name("PATH[,ro][,iops=N][,bps=SIZE]")
         ->allow_extra_args(false);
-    text("--vsock", options.vsock, "path=PATH[,cid=N][,connections=N]",
+    text("--vsock", options.vsock, "path=PATH[,cid=N][,connections=N][,own_worker]",
          "sockets between guest and host, at PATH and PATH_PORT; cid default 3");
     text("--cpus", options.cpus, "N", "1 to 32; default 1");
     text("--mem", options.memory, "SIZE", "memory, like 512M or 5G; default 256M");
     text("--name", options.name, "NAME", "for people and messages; default mote");
-    text("--console", options.console, "tty|off|file:PATH|unix:PATH", "default tty");
+    text("--console", options.console, "tty|off|file:PATH|unix:PATH", "COM1; default tty");
+    text("--virtio-console", options.virtio_console, "tty|off|file:PATH|unix:PATH",
+         "a virtio console (hvc0) beside COM1 or, with --console off, instead; default off");
     text("--grace", options.grace, "SECONDS",
          "from SIGTERM's press of the power button to the end; default 10");
     run.add_flag("--no-entropy", options.no_entropy, "leave the entropy device out");

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "cli/output_buffer.h"
 #include "control/machine_config.h"
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
@@ -43,14 +43,14 @@ class Console {
     Console& operator=(const Console&) = delete;
     virtual ~Console() = default;
 
-    [[nodiscard]] SerialOutput* output() const { return parts_.buffer.get(); }
+    [[nodiscard]] ConsoleOutput* output() const { return parts_.buffer.get(); }
 
     /// Makes the file or socket, or takes the terminal, and begins to hand output on.
     /// Errors: the path cannot be written or is in use; EAGAIN for a thread.
     virtual Result<> open() = 0;
     /// Begins to bring input. `input` outlives the console's threads.
     /// Errors: EAGAIN for a thread.
-    virtual Result<> start_input(SerialInput& input) = 0;
+    virtual Result<> start_input(ConsoleInput& input) = 0;
 
     /// This process is about to stop; it has been continued.
     virtual void suspend() {}

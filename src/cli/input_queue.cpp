@@ -10,7 +10,7 @@ void InputQueue::add(std::span<const std::byte> bytes) {
                     bytes.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
-void InputQueue::offer(SerialInput& port) {
+void InputQueue::offer(ConsoleInput& port) {
     if (waiting_.empty()) return;
     const size_t taken = std::min(port.push(waiting_), waiting_.size());
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(taken));

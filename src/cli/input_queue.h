@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
@@ -18,7 +18,7 @@ class InputQueue {
     void add(std::span<const std::byte> bytes);
     /// Hands `port` what it takes; for the rest it is worth another try once the port tells of
     /// room.
-    void offer(SerialInput& port);
+    void offer(ConsoleInput& port);
 
     [[nodiscard]] bool empty() const { return waiting_.empty(); }
 

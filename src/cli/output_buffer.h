@@ -9,14 +9,14 @@
 #include "base/event_fd.h"
 #include "base/mapping.h"
 #include "base/result.h"
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
 /// A ring between the threads that run the guest and one thread that hands its output on. The
 /// writer never waits: while the ring is full the newest bytes are dropped, and a short line in
 /// their place tells how many. While nobody listens it can keep the latest instead.
-class OutputBuffer final : public SerialOutput {
+class OutputBuffer final : public ConsoleOutput {
   public:
     static constexpr size_t kDefaultCapacity = size_t{1} << 20U;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "cli/console.h"
+#include "cli/consoles.h"
 #include "cli/end_policy.h"
 #include "cli/print.h"
 #include "cli/signals.h"
@@ -33,8 +33,9 @@ constexpr std::chrono::milliseconds kMessageLimit{1000};
 /// Serves signals and console until the machine has ended or somebody ended it.
 class Runner {
   public:
-    Runner(Machine& machine, Console* console, const UniqueFd& signals, std::chrono::seconds grace)
-        : machine_(machine), console_(console), signals_(signals), policy_(grace) {}
+    Runner(Machine& machine, Consoles& consoles, const UniqueFd& signals,
+           std::chrono::seconds grace)
+        : machine_(machine), consoles_(consoles), signals_(signals), policy_(grace) {}
 
     /// How it ended. Restores the terminal; prints why if it is not as the guest wanted.
     ExitStatus run() {
@@ -43,9 +44,9 @@ class Runner {
         const bool by_itself = status_ != ExitStatus::ended;
         const MachineEnd end = by_itself ? machine_.end() : MachineEnd{EndKind::power_off, {}};
         machine_.stop();
-        const uint64_t untaken = console_ != nullptr ? console_->finish(kFlushLimit) : 0;
+        const uint64_t untaken = consoles_.finish(kFlushLimit);
         const bool says_something = untaken != 0 || !by_itself || end.kind != EndKind::power_off;
-        if (says_something && console_ != nullptr && console_->leaves_line_open()) log_text("\n");
+        if (says_something && consoles_.leaves_line_open()) log_text("\n");
         if (untaken != 0)
             print_warning(fmt::format(
                 "console: the last {} bytes of the guest's output are lost: nobody took them "
@@ -62,12 +63,12 @@ class Runner {
 
   private:
     void wait_once() {
-        std::array<pollfd, 3> descriptors{{
+        const auto consoles = consoles_.events();
+        std::array<pollfd, 2 + Consoles::kMost> descriptors{{
             {.fd = signals_.get(), .events = POLLIN, .revents = 0},
             {.fd = machine_.ended().fd(), .events = POLLIN, .revents = 0},
-            {.fd = console_ != nullptr ? console_->event().fd() : -1,
-             .events = POLLIN,
-             .revents = 0},
+            {.fd = consoles[0], .events = POLLIN, .revents = 0},
+            {.fd = consoles[1], .events = POLLIN, .revents = 0},
         }};
         ::poll(descriptors.data(), descriptors.size(), timeout());
         if (descriptors[1].revents != 0) {
@@ -76,7 +77,8 @@ class Runner {
             return;
         }
         if (descriptors[0].revents != 0) on_signal(next_signal(signals_));
-        if (descriptors[2].revents != 0) on_console(console_->take_event());
+        if (descriptors[2].revents != 0 || descriptors[3].revents != 0)
+            on_console(consoles_.take_event());
         act(policy_.on_time(Clock::now()));
     }
 
@@ -100,11 +102,11 @@ class Runner {
                 end("ended by SIGQUIT");
                 break;
             case SIGTSTP:
-                if (console_ != nullptr) console_->suspend();
+                consoles_.suspend();
                 ::kill(::getpid(), SIGSTOP);
                 break;
             case SIGCONT:
-                if (console_ != nullptr) console_->resume();
+                consoles_.resume();
                 break;
             default:
                 break;
@@ -167,7 +169,7 @@ class Runner {
     }
 
     Machine& machine_;
-    Console* const console_;
+    Consoles& consoles_;
     const UniqueFd& signals_;
     EndPolicy policy_;
     bool ended_ = false;
@@ -187,7 +189,7 @@ ExitStatus status_of(const Error& error) {
 
 Result<ValidMachineConfig> checked_config(const RunOptions& options) {
     MachineConfig config = TRY(build_config(options));
-    if (config.console.kind == ConsoleKind::tty) add_window_size(config, STDOUT_FILENO);
+    add_window_size(config, STDOUT_FILENO);
     return validate_options(std::move(config), options);
 }
 
@@ -195,32 +197,25 @@ Result<ValidMachineConfig> checked_config(const RunOptions& options) {
 /// end a wait.
 ExitStatus run_machine(const ValidMachineConfig& config, Resources resources,
                        const UniqueFd& signals) {
-    const auto made = Console::create(config->console);
-    if (!made) return failed(ExitStatus::host_failure, made.error());
-    Console* const console = made->get();
+    auto consoles = Consoles::create(config.get());
+    if (!consoles) return failed(ExitStatus::host_failure, consoles.error());
 
     // Outlive the machine; removed by their destructors, or before the end without one.
     SocketName vsock_name = std::move(resources.vsock_name);
     std::vector<AutoNetwork> networks = std::move(resources.networks);
-    auto machine = Machine::create(config, std::move(resources),
-                                   console != nullptr ? console->output() : nullptr);
+    auto machine = Machine::create(config, std::move(resources), consoles->outputs());
     if (!machine) return failed(status_of(machine.error()), machine.error());
-    if (console != nullptr) {
-        // Only now: a machine that cannot be made leaves no file or socket behind.
-        const auto opened = console->open();
-        if (!opened) return failed(ExitStatus::bad_input, opened.error());
-    }
+    // Only now: a machine that cannot be made leaves no file or socket behind.
+    const auto opened = consoles->open();
+    if (!opened) return failed(ExitStatus::bad_input, opened.error());
     const auto started = (*machine)->start();
     if (!started) {
-        if (console != nullptr) console->finish(kFlushLimit);
+        consoles->finish(kFlushLimit);
         return failed(ExitStatus::host_failure, started.error());
     }
-    SerialInput* const input = (*machine)->serial_input();
-    if (console != nullptr && input != nullptr) {
-        const auto reading = console->start_input(*input);
-        if (!reading) print_error(reading.error().message);
-    }
-    Runner runner(**machine, console, signals, std::chrono::seconds(config->grace_seconds));
+    const auto reading = consoles->start_input(**machine);
+    if (!reading) print_error(reading.error().message);
+    Runner runner(**machine, *consoles, signals, std::chrono::seconds(config->grace_seconds));
     const ExitStatus status = runner.run();
     vsock_name.remove();
     for (AutoNetwork& network : networks)

@@ -54,6 +54,7 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.cpus, "--cpus", parse_cpus, config.cpus));
     TRY(apply(options.memory, "--mem", parse_memory, config.memory_bytes));
     TRY(apply(options.console, "--console", parse_console, config.console));
+    TRY(apply(options.virtio_console, "--virtio-console", parse_console, config.virtio_console));
     TRY(apply(options.grace, "--grace", parse_grace, config.grace_seconds));
     if (options.no_entropy) config.entropy = false;
     if (options.no_balloon) config.balloon = false;
@@ -63,9 +64,12 @@ Result<MachineConfig> build_config(const RunOptions& options) {
 }
 
 void add_window_size(MachineConfig& config, int fd) {
+    const bool com1 = config.console.kind == ConsoleKind::tty;
+    if (!com1 && config.virtio_console.kind != ConsoleKind::tty) return;
     winsize size{};
     if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return;
-    config.own_cmdline = fmt::format("mote.winsize={}x{}", size.ws_row, size.ws_col);
+    if (!com1) config.virtio_console.size = {.rows = size.ws_row, .columns = size.ws_col};
+    if (com1) config.own_cmdline = fmt::format("mote.winsize={}x{}", size.ws_row, size.ws_col);
 }
 
 Result<ValidMachineConfig> validate_options(MachineConfig config, const RunOptions& options) {

@@ -24,6 +24,7 @@ struct RunOptions {
     std::optional<std::string> cpus;
     std::optional<std::string> memory;
     std::optional<std::string> console;
+    std::optional<std::string> virtio_console;
     std::optional<std::string> grace;
     bool no_entropy = false;
     bool no_balloon = false;
@@ -38,9 +39,10 @@ Result<MachineConfig> build_config(const RunOptions& options);
 /// validate(), with the config file's name in front of what is wrong in it.
 Result<ValidMachineConfig> validate_options(MachineConfig config, const RunOptions& options);
 
-/// Puts the size of the terminal in front of what is appended to the guest's command line, as
-/// `mote.winsize=ROWSxCOLS`. In front: behind a `--` it would be an argument of init's. Does
-/// nothing where `fd` is no terminal, or one that does not tell.
+/// Tells the guest the size of the terminal. For COM1 it comes in front of what is appended to the
+/// guest's command line, as `mote.winsize=ROWSxCOLS` (behind a `--` it would be an argument of
+/// init's); a virtio console has it in its configuration. Does nothing where neither console is the
+/// terminal, where `fd` is none, or one that does not tell.
 void add_window_size(MachineConfig& config, int fd);
 
 }  // namespace mote

@@ -51,7 +51,7 @@ Result<> SocketConsole::open() {
     return started;
 }
 
-Result<> SocketConsole::start_input(SerialInput& input) {
+Result<> SocketConsole::start_input(ConsoleInput& input) {
     input.on_room([this] { wake().signal(); });
     port_ = &input;
     wake().signal();
@@ -73,7 +73,7 @@ bool SocketConsole::serve_once(InputQueue& queue) {
     const bool has_output = client_.valid() && !buffer().peek().empty();
     if (abandoned_ || (last && !has_output)) return false;
 
-    SerialInput* const port = port_;
+    ConsoleInput* const port = port_;
     const bool takes_input = port != nullptr && queue.empty();
     const int client_events =
         (takes_input && !input_ended_ ? POLLIN : 0) | (has_output ? POLLOUT : 0);

@@ -27,7 +27,7 @@ class SocketConsole final : public Console {
     ~SocketConsole() override;
 
     Result<> open() override;
-    Result<> start_input(SerialInput& input) override;
+    Result<> start_input(ConsoleInput& input) override;
     uint64_t finish(std::chrono::milliseconds limit) override;
 
   private:
@@ -45,7 +45,7 @@ class SocketConsole final : public Console {
     ino_t inode_ = 0;           ///< of the socket's path: what is there at the end may be another's
     UniqueFd client_;           // the thread's
     bool input_ended_ = false;  // the thread's
-    std::atomic<SerialInput*> port_ = nullptr;
+    std::atomic<ConsoleInput*> port_ = nullptr;
     std::atomic<bool> finishing_ = false;
     std::atomic<bool> abandoned_ = false;
     std::mutex mutex_;  // guards running_

@@ -66,7 +66,7 @@ Result<> StreamConsole::open() {
     return started;
 }
 
-Result<> StreamConsole::start_input(SerialInput& input) {
+Result<> StreamConsole::start_input(ConsoleInput& input) {
     if (input_fd_ < 0) return {};
     input.on_room([this] { wake().signal(); });
     return input_thread_.start("console-in", [this, &input] { read_input(input); });
@@ -125,7 +125,7 @@ size_t StreamConsole::write_failed(int code, size_t size) {
     return size;
 }
 
-void StreamConsole::read_input(SerialInput& port) {
+void StreamConsole::read_input(ConsoleInput& port) {
     InputQueue queue;
     bool open = true;
     while (!finishing_ && (open || !queue.empty())) {

@@ -36,7 +36,7 @@ class StreamConsole final : public Console {
     ~StreamConsole() override;
 
     Result<> open() override;
-    Result<> start_input(SerialInput& input) override;
+    Result<> start_input(ConsoleInput& input) override;
     void suspend() override { terminal_.suspend(); }
     void resume() override;
     bool leaves_line_open() override;
@@ -53,7 +53,7 @@ class StreamConsole final : public Console {
     /// Waits for write_output() to end; false where `limit` was over first.
     bool wait_until_drained(std::chrono::milliseconds limit);
 
-    void read_input(SerialInput& port);
+    void read_input(ConsoleInput& port);
     /// Waits for something to read where the input is `open`, or that there is room for what was
     /// read; true for the first.
     bool wait_for_input(bool open, const InputQueue& queue);

@@ -123,7 +123,7 @@ constexpr std::string_view kDisksKey = "disks";
 constexpr std::string_view kNicsKey = "net";
 constexpr std::string_view kPmemsKey = "pmem";
 constexpr std::string_view kVsockKey = "vsock";
-constexpr std::array<Key<Config>, 16> kMachineKeys{{
+constexpr std::array<Key<Config>, 17> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
@@ -135,21 +135,23 @@ constexpr std::array<Key<Config>, 16> kMachineKeys{{
     {"cpus", set_field<&Config::cpus, take_number<parse_cpus>>},
     {"memory", set_field<&Config::memory_bytes, take_size<parse_memory>>},
     {"console", set_field<&Config::console, take_console>},
+    {"virtio_console", set_field<&Config::virtio_console, take_console>},
     {"entropy", set_field<&Config::entropy, take_bool>},
     {"balloon", set_field<&Config::balloon, take_bool>},
     {"pvpanic", set_field<&Config::pvpanic, take_bool>},
     {"acpi", set_field<&Config::acpi, take_bool>},
     {"grace_seconds", set_field<&Config::grace_seconds, take_number<parse_grace>>},
 }};
-constexpr std::array<Key<DiskConfig>, 5> kDiskKeys{{
+constexpr std::array<Key<DiskConfig>, 6> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},
     {"cache", set_field<&DiskConfig::cache, take_cache>},
     {"iops", set_field<&DiskConfig::iops, take_number<parse_number>>},
     {"bps", set_field<&DiskConfig::bps, take_size<parse_size>>},
+    {"own_worker", set_field<&DiskConfig::own_worker, take_bool>},
 }};
 
-constexpr std::array<Key<NicConfig>, 10> kNicKeys{{
+constexpr std::array<Key<NicConfig>, 11> kNicKeys{{
     {"tap", set_field<&NicConfig::tap, take_string>},
     {"auto", set_field<&NicConfig::automatic, take_bool>},
     {"user", set_field<&NicConfig::user, take_bool>},
@@ -160,6 +162,7 @@ constexpr std::array<Key<NicConfig>, 10> kNicKeys{{
     {"rx_bps", set_limit<&NicConfig::rx, &FrameLimits::bps, take_size<parse_size>>},
     {"tx_pps", set_limit<&NicConfig::tx, &FrameLimits::pps, take_number<parse_number>>},
     {"tx_bps", set_limit<&NicConfig::tx, &FrameLimits::bps, take_size<parse_size>>},
+    {"own_worker", set_field<&NicConfig::own_worker, take_bool>},
 }};
 
 constexpr std::array<Key<PmemConfig>, 4> kPmemKeys{{
@@ -169,10 +172,11 @@ constexpr std::array<Key<PmemConfig>, 4> kPmemKeys{{
     {"bps", set_field<&PmemConfig::bps, take_size<parse_size>>},
 }};
 
-constexpr std::array<Key<VsockConfig>, 3> kVsockKeys{{
+constexpr std::array<Key<VsockConfig>, 4> kVsockKeys{{
     {"cid", set_field<&VsockConfig::cid, take_number<parse_cid>>},
     {"path", set_field<&VsockConfig::path, take_string>},
     {"connections", set_field<&VsockConfig::connections, take_number<parse_connections>>},
+    {"own_worker", set_field<&VsockConfig::own_worker, take_bool>},
 }};
 
 /// Which keys of one object have been seen, and which of them awaits its value.

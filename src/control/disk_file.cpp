@@ -79,7 +79,8 @@ Result<OpenedDisk> open_disk(std::string_view id, const DiskConfig& config) {
                      .read_only = config.read_only,
                      .cache = config.cache,
                      .iops = config.iops,
-                     .bps = config.bps},
+                     .bps = config.bps,
+                     .own_worker = config.own_worker},
         .identity = identity_of(file.status),
     };
 }

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/window_size.h"
+
 namespace mote {
 
 /// When a disk's writes count as done.
@@ -22,6 +24,7 @@ struct DiskConfig {
     CacheMode cache = CacheMode::writeback;
     std::optional<uint32_t> iops;  ///< requests a second at most
     std::optional<uint64_t> bps;   ///< bytes a second at most
+    bool own_worker = false;       ///< a thread of its own serves it
 };
 
 /// A file that the guest has as memory.
@@ -50,19 +53,22 @@ struct NicConfig {
     std::optional<uint32_t> mtu;    ///< none: the guest's default
     FrameLimits rx;                 ///< what the guest receives
     FrameLimits tx;                 ///< what the guest sends
+    bool own_worker = false;        ///< a thread of its own serves it
 };
 
 struct VsockConfig {
     uint32_t cid = 3;             ///< the guest's address
     std::string path;             ///< of the socket that clients of the host come to
     uint32_t connections = 1023;  ///< at once
+    bool own_worker = false;      ///< a thread of its own serves it
 };
 
 enum class ConsoleKind : uint8_t { tty, off, file, unix_socket };
 
 struct ConsoleConfig {
     ConsoleKind kind = ConsoleKind::tty;
-    std::string path;  ///< of file and unix_socket
+    std::string path;                ///< of file and unix_socket
+    std::optional<WindowSize> size;  ///< of the terminal, where it tells; the virtio console's
 };
 
 /// Plain data, filled by the command line and the config file alike (later by the API).
@@ -78,7 +84,8 @@ struct MachineConfig {
     std::optional<VsockConfig> vsock;
     uint32_t cpus = 1;
     uint64_t memory_bytes = uint64_t{256} << 20U;
-    ConsoleConfig console;
+    ConsoleConfig console;  ///< COM1's
+    ConsoleConfig virtio_console{.kind = ConsoleKind::off, .path = {}, .size = {}};
     bool entropy = true;
     bool balloon = true;  ///< with free-page reporting
     bool pvpanic = true;

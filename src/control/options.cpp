@@ -157,10 +157,12 @@ Result<DiskConfig> parse_disk(std::string_view text) {
         if (TRY(parse_file_part(part, disk))) continue;
         if (part.starts_with("cache=")) {
             disk.cache = TRY(parse_cache_mode(part.substr(6)));
+        } else if (part == "own_worker") {
+            disk.own_worker = true;
         } else {
             return fail(
-                "'{}' has the unknown part '{}'; known are ro, cache=MODE, iops=N and bps=SIZE "
-                "(a comma in the path is written twice)",
+                "'{}' has the unknown part '{}'; known are ro, cache=MODE, iops=N, bps=SIZE and "
+                "own_worker (a comma in the path is written twice)",
                 text, part);
         }
     }
@@ -216,6 +218,8 @@ Result<bool> take_nic_part(std::string_view part, NicConfig& nic) {
         nic.automatic = true;
     else if (part == "user")
         nic.user = true;
+    else if (part == "own_worker")
+        nic.own_worker = true;
     else if (part.starts_with("tap="))
         nic.tap = part.substr(4);
     else if (part.starts_with("fd="))
@@ -239,7 +243,7 @@ Result<NicConfig> parse_nic(std::string_view text) {
         if (!TRY(take_nic_part(parts[i], nic)))
             return fail(
                 "'{}' has the unknown part '{}'; known are auto, tap=NAME, user, fd=N, mac=MAC, "
-                "mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N and tx_bps=SIZE",
+                "mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N, tx_bps=SIZE and own_worker",
                 text, parts[i]);
     }
     if (nic.tap.empty() && !nic.automatic && !nic.user && !nic.fd)
@@ -262,9 +266,12 @@ Result<VsockConfig> parse_vsock(std::string_view text) {
             vsock.path = part.substr(5);
         } else if (part.starts_with("connections=")) {
             vsock.connections = TRY(parse_connections(part.substr(12)));
+        } else if (part == "own_worker") {
+            vsock.own_worker = true;
         } else {
             return fail(
-                "'{}' has the unknown part '{}'; known are cid=N, path=PATH and connections=N",
+                "'{}' has the unknown part '{}'; known are cid=N, path=PATH, connections=N and "
+                "own_worker",
                 text, part);
         }
     }

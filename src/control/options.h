@@ -29,7 +29,8 @@ Result<uint32_t> parse_grace(std::string_view text);
 /// `writeback`, `unsafe` or `direct`.
 Result<CacheMode> parse_cache_mode(std::string_view text);
 
-/// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.
+/// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE][,own_worker]`. A comma that belongs to the path is
+/// written twice.
 Result<DiskConfig> parse_disk(std::string_view text);
 
 /// `PATH[,ro][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.
@@ -38,10 +39,12 @@ Result<PmemConfig> parse_pmem(std::string_view text);
 /// Six pairs of hexadecimal digits with colons between them.
 Result<MacAddress> parse_mac(std::string_view text);
 
-/// `auto|tap=NAME|user|fd=N[,mac=MAC][,mtu=N][,rx_pps=N][,rx_bps=SIZE][,tx_pps=N][,tx_bps=SIZE]`.
+/// `auto|tap=NAME|user|fd=N[,mac=MAC][,mtu=N][,rx_pps=N][,rx_bps=SIZE][,tx_pps=N][,tx_bps=SIZE]`
+/// `[,own_worker]`.
 Result<NicConfig> parse_nic(std::string_view text);
 
-/// `[cid=N,]path=PATH[,connections=N]`. A comma that belongs to the path is written twice.
+/// `[cid=N,]path=PATH[,connections=N][,own_worker]`. A comma that belongs to the path is written
+/// twice.
 Result<VsockConfig> parse_vsock(std::string_view text);
 
 /// `tty`, `off`, `file:PATH` or `unix:PATH`.

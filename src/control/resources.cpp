@@ -96,6 +96,7 @@ Result<std::vector<NicResource>> take_nics(const std::vector<NicConfig>& configs
                                                          .mtu = {},
                                                          .rx = config.rx,
                                                          .tx = config.tx,
+                                                         .own_worker = config.own_worker,
                                                          .dhcp = {}});
         if (config.mtu) nic.mtu = static_cast<uint16_t>(*config.mtu);
         if (config.fd) nic.fd = TRY(take_tap(nic.id, *config.fd));
@@ -120,14 +121,17 @@ Result<> open_nics(const std::vector<NicConfig>& configs, Resources& resources) 
     return {};
 }
 
-/// The console's file may exist, but not as another part of the machine: output would be appended
+/// A console's file may exist, but not as another part of the machine: output would be appended
 /// to it.
-Result<> check_console(const ConsoleConfig& console, const std::vector<UsedFile>& used) {
+Result<> check_console(const std::string& name, const ConsoleConfig& console,
+                       std::vector<UsedFile>& used) {
     struct stat status{};
     if (console.path.empty() || ::stat(console.path.c_str(), &status) != 0) return {};
     for (const UsedFile& file : used)
         if (file.identity == identity_of(status))
-            return fail("console: {} is also {}; give another path", console.path, file.name);
+            return fail("{}: {} is also {}; give another path", name, console.path, file.name);
+    // Two consoles on /dev/null are no harm, on one pipe they may be meant.
+    if (S_ISREG(status.st_mode)) used.push_back({.name = name, .identity = identity_of(status)});
     return {};
 }
 
@@ -139,7 +143,8 @@ Result<> open_vsock(const VsockConfig& config, Resources& resources) {
     resources.vsock = VsockResource{.listener = std::move(listener.socket),
                                     .path = config.path,
                                     .cid = config.cid,
-                                    .connections = config.connections};
+                                    .connections = config.connections,
+                                    .own_worker = config.own_worker};
     return {};
 }
 
@@ -154,7 +159,8 @@ Result<Resources> open_resources(const ValidMachineConfig& config) {
     if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd, used));
     resources.disks = TRY(open_disks(config->disks, used));
     resources.pmems = TRY(open_pmems(config->pmems, used));
-    TRY(check_console(config->console, used));
+    TRY(check_console("console", config->console, used));
+    TRY(check_console("virtio_console", config->virtio_console, used));
     TRY(open_nics(config->nics, resources));
     if (config->vsock) TRY(open_vsock(*config->vsock, resources));
     return resources;

@@ -24,6 +24,7 @@ struct DiskResource {
     CacheMode cache = CacheMode::writeback;
     std::optional<uint32_t> iops;  ///< requests a second at most
     std::optional<uint64_t> bps;   ///< bytes a second at most
+    bool own_worker = false;
 };
 
 struct PmemResource {
@@ -44,6 +45,7 @@ struct NicResource {
     std::optional<uint16_t> mtu;
     FrameLimits rx;
     FrameLimits tx;
+    bool own_worker = false;
     std::optional<Ipv4Setup> dhcp;  ///< what mote itself tells the guest, where it does
 };
 
@@ -52,6 +54,7 @@ struct VsockResource {
     std::string path;
     uint32_t cid = 0;
     uint32_t connections = 0;
+    bool own_worker = false;
 };
 
 struct Resources {

@@ -80,7 +80,9 @@ Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
         TRY(check_file(fmt::format("disk{}", i), config.disks[i]));
     const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
-                          (config.vsock ? 1U : 0U) + config.nics.size() + config.pmems.size();
+                          (config.vsock ? 1U : 0U) +
+                          (config.virtio_console.kind != ConsoleKind::off ? 1U : 0U) +
+                          config.nics.size() + config.pmems.size();
     if (config.disks.size() > kMaxDevices - others)
         return fail("disks: {} are too many, at most {} are possible{}", config.disks.size(),
                     kMaxDevices - others, others != 0 ? " beside the other devices" : "");
@@ -174,16 +176,29 @@ Result<> check_vsock(const VsockConfig& vsock) {
     return check_path("vsock", vsock.path, kMaxSocketPath - kMaxPortSuffix);
 }
 
-Result<> check_console(const ConsoleConfig& console) {
+Result<> check_console(std::string_view name, const ConsoleConfig& console) {
     switch (console.kind) {
         case ConsoleKind::tty:
         case ConsoleKind::off:
             return {};
         case ConsoleKind::file:
-            return check_path("console", console.path, kMaxPath);
+            return check_path(name, console.path, kMaxPath);
         case ConsoleKind::unix_socket:
-            return check_path("console", console.path, kMaxSocketPath);
+            return check_path(name, console.path, kMaxSocketPath);
     }
+    return {};
+}
+
+/// That no two consoles have the same other end.
+Result<> check_consoles(const ConsoleConfig& com1, const ConsoleConfig& virtio) {
+    TRY(check_console("console", com1));
+    TRY(check_console("virtio_console", virtio));
+    if (virtio.kind == ConsoleKind::tty && com1.kind == ConsoleKind::tty)
+        return fail(
+            "virtio_console: the terminal is the console's already; give --console off, or another "
+            "end to one of the two");
+    if (!virtio.path.empty() && virtio.path == com1.path)
+        return fail("virtio_console: {} is the console's path already; give another", virtio.path);
     return {};
 }
 
@@ -203,7 +218,7 @@ Result<ValidMachineConfig> validate(MachineConfig config) {
     if (config.cpus == 0 || config.cpus > kMaxCpus)
         return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);
     TRY(check_memory(config.memory_bytes));
-    TRY(check_console(config.console));
+    TRY(check_consoles(config.console, config.virtio_console));
     if (config.grace_seconds > kMaxGraceSeconds)
         return fail("grace_seconds: {} is too long; give 0 to {}", config.grace_seconds,
                     kMaxGraceSeconds);

@@ -7,19 +7,19 @@
 
 #include "base/event_fd.h"
 #include "devices/bus.h"
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
 /// The registers of a National Semiconductor PC16550D (its data sheet, section 8) at offsets 0
 /// to 7. Sent bytes go to the output at once; received ones wait in a bounded FIFO, and a full FIFO
 /// refuses more. Any thread.
-class Serial final : public IoHandler, public SerialInput {
+class Serial final : public IoHandler, public ConsoleInput {
   public:
     static constexpr size_t kInputSize = 64;
 
     /// `output` outlives the port. `line` is its interrupt, edge-triggered.
-    Serial(SerialOutput& output, EventFd line) : output_(output), line_(std::move(line)) {}
+    Serial(ConsoleOutput& output, EventFd line) : output_(output), line_(std::move(line)) {}
 
     void read(uint64_t offset, std::span<std::byte> data) override;
     void write(uint64_t offset, std::span<const std::byte> data) override;
@@ -43,7 +43,7 @@ class Serial final : public IoHandler, public SerialInput {
     [[nodiscard]] uint8_t pending_interrupt() const;
     [[nodiscard]] bool divisor_latch() const;
 
-    SerialOutput& output_;
+    ConsoleOutput& output_;
     EventFd line_;
     std::mutex mutex_;
 

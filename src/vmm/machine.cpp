@@ -127,13 +127,15 @@ Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Machine::~Machine() = default;
 
 Result<std::unique_ptr<Machine>> Machine::create(const ValidMachineConfig& config,
-                                                 Resources resources, SerialOutput* output) {
-    auto parts = TRY(Parts::create(config.get(), std::move(resources), output));
+                                                 Resources resources,
+                                                 const ConsoleOutputs& outputs) {
+    auto parts = TRY(Parts::create(config.get(), std::move(resources), outputs));
     return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 
 Result<> Machine::start() {
-    parts_->worker_ = TRY(WorkerThread::start(*parts_->loop_, "devices"));
+    for (DeviceWorker& worker : parts_->workers_)
+        worker.thread = TRY(WorkerThread::start(*worker.loop, worker.name));
     for (VcpuThread& vcpu : parts_->vcpus_)
         TRY(vcpu.start());
     return {};
@@ -170,8 +172,12 @@ void Machine::press_power_button() {
     parts_->platform_->press_power_button();
 }
 
-SerialInput* Machine::serial_input() {
+ConsoleInput* Machine::serial_input() {
     return parts_->platform_->serial_input();
+}
+
+ConsoleInput* Machine::virtio_console_input() {
+    return parts_->virtio_console_;
 }
 
 const EventFd& Machine::ended() const {

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "control/resources.h"
 #include "control/validate.h"
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
@@ -22,14 +22,21 @@ struct MachineEnd {
     std::string detail;  ///< what a person needs to know, or empty
 };
 
+/// Who receives what the guest prints; a console without one is left out.
+struct ConsoleOutputs {
+    ConsoleOutput* serial = nullptr;  ///< on COM1
+    ConsoleOutput* virtio = nullptr;  ///< on the virtio console
+};
+
 /// Everything that runs one guest. Made, started and ended by the main thread.
 class Machine {
   public:
-    /// Builds the whole machine, ready to run; nothing of the guest has run yet. `output` receives
-    /// what the guest prints on COM1 and outlives the machine; null leaves COM1 out.
+    /// Builds the whole machine, ready to run; nothing of the guest has run yet. `outputs` outlive
+    /// the machine.
     /// Errors: what the host could not give, or a kernel image that cannot be loaded.
     static Result<std::unique_ptr<Machine>> create(const ValidMachineConfig& config,
-                                                   Resources resources, SerialOutput* output);
+                                                   Resources resources,
+                                                   const ConsoleOutputs& outputs);
     ~Machine();
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -42,8 +49,10 @@ class Machine {
     void resume();
     /// Presses the ACPI power button: asks the guest to power off.
     void press_power_button();
-    /// Where typed bytes go; null where COM1 is left out.
-    SerialInput* serial_input();
+    /// Where bytes go that are typed for COM1, and for the virtio console; null where it is left
+    /// out.
+    ConsoleInput* serial_input();
+    ConsoleInput* virtio_console_input();
 
     /// Becomes readable once the machine has ended by itself; end() says how.
     [[nodiscard]] const EventFd& ended() const;

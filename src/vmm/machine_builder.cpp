@@ -3,6 +3,7 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/block.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/dhcp_responder.h"
 #include "devices/virtio/entropy.h"
 #include "devices/virtio/net.h"
@@ -73,9 +74,19 @@ DiskFile::Kind kind_of(bool block_device) {
     return block_device ? DiskFile::Kind::block_device : DiskFile::Kind::file;
 }
 
-Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device) {
+Result<> add_worker(Machine::Parts& parts, std::string name) {
+    parts.workers_.push_back(
+        {.name = std::move(name), .loop = TRY(EventLoop::create()), .thread = {}});
+    return {};
+}
+
+/// On the shared worker, or one of its own.
+Result<> add_device(Machine::Parts& parts, std::unique_ptr<VirtioDevice> device,
+                    bool own_worker = false) {
+    if (own_worker) TRY(add_worker(parts, device->name()));
+    EventLoop& loop = *(own_worker ? parts.workers_.back() : parts.workers_.front()).loop;
     EventFd line = TRY(EventFd::create());
-    auto transport = TRY(MmioTransport::create(std::move(device), parts.memory_, *parts.loop_,
+    auto transport = TRY(MmioTransport::create(std::move(device), parts.memory_, loop,
                                                parts.window_.next_page(), std::move(line)));
     transport->on_reset_done([&parts] { parts.wake_vcpus(); });
     return parts.window_.add(parts.vm_, std::move(transport), parts.writes_->possible());
@@ -94,6 +105,7 @@ Result<> add_nic(Machine::Parts& parts, NicResource nic) {
         const DhcpConfig dhcp{.setup = *std::move(nic.dhcp), .mtu = nic.mtu};
         filter = parts.filters_.emplace_back(std::make_unique<DhcpResponder>(dhcp)).get();
     }
+    const bool own_worker = nic.own_worker;
     auto device = TRY(NetDevice::create({.id = std::move(nic.id),
                                          .backend = *std::move(backend),
                                          .mac = nic.mac,
@@ -101,16 +113,17 @@ Result<> add_nic(Machine::Parts& parts, NicResource nic) {
                                          .filter = filter,
                                          .receive_limits = per_second(nic.rx.pps, nic.rx.bps),
                                          .send_limits = per_second(nic.tx.pps, nic.tx.bps)}));
-    return add_device(parts, std::move(device));
+    return add_device(parts, std::move(device), own_worker);
 }
 
 Result<> add_vsock(Machine::Parts& parts, VsockResource vsock) {
+    const bool own_worker = vsock.own_worker;
     auto device = TRY(VsockDevice::create({.guest_cid = vsock.cid,
                                            .listener = std::move(vsock.listener),
                                            .path = std::move(vsock.path),
                                            .max_connections = vsock.connections,
                                            .times = {}}));
-    return add_device(parts, std::move(device));
+    return add_device(parts, std::move(device), own_worker);
 }
 
 Result<> add_pmems(Machine::Parts& parts, std::vector<PmemResource>& pmems) {
@@ -130,7 +143,14 @@ Result<> add_pmems(Machine::Parts& parts, std::vector<PmemResource>& pmems) {
     return {};
 }
 
-Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources) {
+Result<> add_console(Machine::Parts& parts, ConsoleOutput& output, const ConsoleConfig& config) {
+    auto device = TRY(ConsoleDevice::create(output, config.size));
+    parts.virtio_console_ = device.get();
+    return add_device(parts, std::move(device));
+}
+
+Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources,
+                     ConsoleOutput* console) {
     if (config.balloon) {
         const BalloonConfig options{.deflate_on_oom = true, .reporting = true};
         auto balloon = TRY(BalloonDevice::create(options, parts.memory_));
@@ -144,25 +164,24 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
                                               .read_only = disk.read_only,
                                               .cache = block_cache(disk.cache),
                                               .limits = per_second(disk.iops, disk.bps)}));
-        TRY(add_device(parts, std::move(block)));
+        TRY(add_device(parts, std::move(block), disk.own_worker));
     }
     for (NicResource& nic : resources.nics)
         TRY(add_nic(parts, std::move(nic)));
     TRY(add_pmems(parts, resources.pmems));
     if (resources.vsock) TRY(add_vsock(parts, *std::move(resources.vsock)));
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
+    if (console != nullptr) TRY(add_console(parts, *console, config.virtio_console));
     return {};
 }
 
 }  // namespace
 
 Machine::Parts::Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems,
-                      VirtioWindow&& window, Vm&& vm, EventFd&& ended,
-                      std::unique_ptr<EventLoop> loop)
+                      VirtioWindow&& window, Vm&& vm, EventFd&& ended)
     : kvm_(std::move(kvm)),
       memory_(std::move(memory)),
       pmems_(std::move(pmems)),
-      loop_(std::move(loop)),
       window_(std::move(window)),
       vm_(std::move(vm)),
       ended_(std::move(ended)) {}
@@ -173,12 +192,13 @@ Machine::Parts::~Parts() {
     for (VcpuThread& vcpu : vcpus_)
         vcpu.join();
     // Last: a vCPU may be waiting for a device's reset, and COM1's ring lies in vCPU 0's mapping.
-    worker_.reset();
+    for (DeviceWorker& worker : workers_)
+        worker.thread.reset();
 }
 
 Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConfig& config,
                                                                Resources resources,
-                                                               SerialOutput* output) {
+                                                               const ConsoleOutputs& outputs) {
     Kvm kvm = TRY(Kvm::open());
     Vm vm = TRY(Vm::create(kvm));
     VirtioWindow window = TRY(VirtioWindow::create());
@@ -189,8 +209,8 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     TRY(vm.create_interrupt_controller());
 
     auto parts = std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(pmems),
-                                         std::move(window), std::move(vm), TRY(EventFd::create()),
-                                         TRY(EventLoop::create()));
+                                         std::move(window), std::move(vm), TRY(EventFd::create()));
+    TRY(add_worker(*parts, "devices"));
     TRY(create_vcpus(*parts, config.cpus));
     parts->writes_.emplace(coalesced_ring_page(*parts));
     parts->writes_->to_mmio([&window = parts->window_](uint64_t address, auto bytes) {
@@ -200,13 +220,13 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
         parts->writes_->possible() && parts->kvm_.check_extension(KVM_CAP_COALESCED_PIO) != 0;
     parts->platform_ = TRY(Platform::create({.kvm = parts->kvm_,
                                              .vm = parts->vm_,
-                                             .worker = *parts->loop_,
+                                             .worker = *parts->workers_.front().loop,
                                              .events = *parts,
                                              .config = config,
-                                             .output = output,
+                                             .output = outputs.serial,
                                              .writes = *parts->writes_,
                                              .coalesce_ports = coalesce_ports}));
-    TRY(add_devices(*parts, config, resources));
+    TRY(add_devices(*parts, config, resources, outputs.virtio));
 
     std::vector<Vcpu*> vcpus;
     for (VcpuThread& thread : parts->vcpus_)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "devices/console_io.h"
 #include "devices/machine_events.h"
 #include "devices/virtio/frame_filter.h"
 #include "kvm/kvm.h"
@@ -25,17 +26,24 @@
 
 namespace mote {
 
+/// A thread that devices live on: of all that have none of their own, or of one alone.
+struct DeviceWorker {
+    std::string name;
+    std::unique_ptr<EventLoop> loop;
+    std::unique_ptr<WorkerThread> thread;  ///< from Machine::start() on
+};
+
 /// Everything of one machine. Members are destroyed from below: after the threads go the vCPUs, the
 /// devices, the VM and last the memory under it.
 struct Machine::Parts final : public ExitHandler, public MachineEvents {
     Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems, VirtioWindow&& window,
-          Vm&& vm, EventFd&& ended, std::unique_ptr<EventLoop> loop);
+          Vm&& vm, EventFd&& ended);
     /// Ends all threads before anything they use goes.
     ~Parts() override;
 
     /// Builds all of it but the threads; see Machine::create().
     static Result<std::unique_ptr<Parts>> create(const MachineConfig& config, Resources resources,
-                                                 SerialOutput* output);
+                                                 const ConsoleOutputs& outputs);
 
     AfterExit handle(Vcpu& vcpu, const Exit& exit) override;
     void run_failed(const Error& error) override;
@@ -58,7 +66,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     Kvm kvm_;
     GuestMemory memory_;
     std::vector<PmemRegion> pmems_;
-    std::unique_ptr<EventLoop> loop_;
+    std::vector<DeviceWorker> workers_;                  ///< the first one is shared
     std::vector<std::unique_ptr<FrameFilter>> filters_;  ///< of network devices
     VirtioWindow window_;
     Vm vm_;
@@ -68,7 +76,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     std::atomic<bool> finished_ = false;
     std::optional<CoalescedWrites> writes_;  ///< its ring lies in vCPU 0's mapping
     std::unique_ptr<Platform> platform_;
-    std::unique_ptr<WorkerThread> worker_;
+    ConsoleInput* virtio_console_ = nullptr;  ///< in the window; null where there is none
     std::deque<VcpuThread> vcpus_;
 };
 

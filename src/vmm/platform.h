@@ -11,8 +11,8 @@
 #include "control/machine_config.h"
 #include "control/resources.h"
 #include "devices/bus.h"
+#include "devices/console_io.h"
 #include "devices/machine_events.h"
-#include "devices/serial_output.h"
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -28,7 +28,7 @@ struct PlatformInput {
     EventLoop& worker;
     MachineEvents& events;
     const MachineConfig& config;
-    SerialOutput* output;     ///< null leaves the serial port out
+    ConsoleOutput* output;    ///< null leaves the serial port out
     CoalescedWrites& writes;  ///< for what KVM keeps of a guest's writes
     bool coalesce_ports;      ///< KVM can keep port writes
 };
@@ -59,7 +59,7 @@ class Platform {
 
     virtual void press_power_button() = 0;
     /// Null where there is no serial port.
-    virtual SerialInput* serial_input() = 0;
+    virtual ConsoleInput* serial_input() = 0;
 };
 
 }  // namespace mote

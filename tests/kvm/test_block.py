@@ -1,7 +1,9 @@
 """Block requests of a bare guest, checked from both sides: in the guest and in the file."""
 
+import os
 import resource
 import time
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +198,19 @@ def test_a_limited_disk_takes_its_time(guest, disk, limit, bs, ops):
     began = time.monotonic()
     good(machine, ops=ops)
     assert 1.2 < time.monotonic() - began < 15
+
+
+def threads_of(pid):
+    return {Path(f"/proc/{pid}/task/{task}/comm").read_text().strip() for task in os.listdir(f"/proc/{pid}/task")}
+
+
+def test_a_worker_of_its_own(guest, disk):
+    """The disk that has one works as ever, also beside one that has none."""
+    path, other = disk(), disk("other.raw")
+    for which in (0, 1):
+        machine = guest("block", f"bare.mode=verify bare.disk={which} bare.linger=500M",
+                        "--disk", f"{path},own_worker", "--disk", other)  # fmt: skip
+        machine.expect(b"begin\n")
+        assert {"devices", "disk0"} <= threads_of(machine.pid)
+        assert "disk1" not in threads_of(machine.pid)
+        good(machine)

@@ -19,14 +19,16 @@ void WorkerThread::stop() {
     thread_.join();
 }
 
-FakeDriver::FakeDriver(FakeRam& ram, std::unique_ptr<VirtioDevice> device) {
-    transport_ = MmioTransport::create(std::move(device), ram.memory(), worker_.loop(),
+FakeDriver::FakeDriver(FakeRam& ram, std::unique_ptr<VirtioDevice> device,
+                       std::shared_ptr<WorkerThread> worker)
+    : worker_(std::move(worker)) {
+    transport_ = MmioTransport::create(std::move(device), ram.memory(), worker_->loop(),
                                        page_->bytes, EventFd::create().value())
                      .value();
 }
 
 FakeDriver::~FakeDriver() {
-    worker_.stop();
+    worker_->stop();
 }
 
 uint32_t FakeDriver::read(uint64_t offset) const {

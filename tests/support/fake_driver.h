@@ -39,14 +39,17 @@ class WorkerThread {
 
 class FakeDriver {
   public:
-    /// Puts `device` behind a transport on a worker of its own.
-    FakeDriver(FakeRam& ram, std::unique_ptr<VirtioDevice> device);
+    /// Puts `device` behind a transport on a worker of its own, or on one that it shares.
+    FakeDriver(FakeRam& ram, std::unique_ptr<VirtioDevice> device,
+               std::shared_ptr<WorkerThread> worker = std::make_shared<WorkerThread>());
     ~FakeDriver();
     FakeDriver(const FakeDriver&) = delete;
     FakeDriver& operator=(const FakeDriver&) = delete;
 
     [[nodiscard]] MmioTransport& transport() { return *transport_; }
-    [[nodiscard]] WorkerThread& worker() { return worker_; }
+    [[nodiscard]] WorkerThread& worker() { return *worker_; }
+
+    [[nodiscard]] const std::shared_ptr<WorkerThread>& shared_worker() const { return worker_; }
 
     [[nodiscard]] uint32_t read(uint64_t offset) const;
     [[nodiscard]] uint64_t read64(uint64_t offset) const;
@@ -81,7 +84,7 @@ class FakeDriver {
     };
 
     std::unique_ptr<Page> page_ = std::make_unique<Page>();
-    WorkerThread worker_;
+    const std::shared_ptr<WorkerThread> worker_;
     std::unique_ptr<MmioTransport> transport_;
 };
 

@@ -45,6 +45,7 @@ enum {
 enum {
     kDeviceIdNet = 1,
     kDeviceIdBlock = 2,
+    kDeviceIdConsole = 3,
     kDeviceIdEntropy = 4,
     kDeviceIdBalloon = 5,
     kDeviceIdVsock = 19,
@@ -55,6 +56,9 @@ enum {
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
+
+// A console's (virtio 1.3, 5.3.3).
+#define VIRTIO_CONSOLE_F_SIZE (1ull << 0)
 
 // A device's register window: its guest-physical address.
 struct virtio_device {

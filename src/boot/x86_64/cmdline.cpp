@@ -4,15 +4,16 @@
 
 namespace mote {
 
-std::string default_cmdline(bool serial_console, bool acpi, std::optional<RootDevice> root) {
+std::string default_cmdline(const ConsoleDevices& consoles, bool acpi,
+                            std::optional<RootDevice> root) {
     std::string line;
     const auto add = [&line](std::string_view words) {
         if (!line.empty()) line += ' ';
         line += words;
     };
-    if (serial_console) add("console=ttyS0");
+    if (consoles.serial || consoles.virtio) add(consoles.serial ? "console=ttyS0" : "console=hvc0");
     // Each port that may be there is probed, at an exit a register: name how many there are.
-    add(serial_console ? "8250.nr_uarts=1" : "8250.nr_uarts=0");
+    add(consoles.serial ? "8250.nr_uarts=1" : "8250.nr_uarts=0");
     // A panic has been printed, and reported by pvpanic, when the guest reboots: at once, because
     // nobody reads the screen of a guest that hangs.
     add("panic=-1");

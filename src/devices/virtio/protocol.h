@@ -16,6 +16,7 @@ static_assert(std::endian::native == std::endian::little);
 // Device types (5).
 inline constexpr uint32_t kTypeNet = 1;
 inline constexpr uint32_t kTypeBlock = 2;
+inline constexpr uint32_t kTypeConsole = 3;
 inline constexpr uint32_t kTypeEntropy = 4;
 inline constexpr uint32_t kTypeBalloon = 5;
 inline constexpr uint32_t kTypeVsock = 19;

@@ -24,7 +24,7 @@ void set_period(int timer, long milliseconds) {
 
 }  // namespace
 
-Result<std::unique_ptr<Com1>> Com1::create(const Vm& vm, EventLoop& worker, SerialOutput& output,
+Result<std::unique_ptr<Com1>> Com1::create(const Vm& vm, EventLoop& worker, ConsoleOutput& output,
                                            CoalescedWrites& writes, bool coalesce) {
     EventFd line = TRY(EventFd::create());
     UniqueFd timer;

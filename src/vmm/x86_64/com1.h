@@ -25,7 +25,7 @@ class Com1 final : public IoHandler {
     /// `output` and `writes` outlive it; `coalesce`: KVM can keep port writes
     /// for `writes`. Errors: EMFILE, ENOMEM, or KVM refusing the interrupt.
     static Result<std::unique_ptr<Com1>> create(const Vm& vm, EventLoop& worker,
-                                                SerialOutput& output, CoalescedWrites& writes,
+                                                ConsoleOutput& output, CoalescedWrites& writes,
                                                 bool coalesce);
 
     void read(uint64_t offset, std::span<std::byte> data) override;
@@ -34,7 +34,7 @@ class Com1 final : public IoHandler {
     [[nodiscard]] Serial& serial() { return serial_; }
 
   private:
-    Com1(const Vm& vm, SerialOutput& output, CoalescedWrites& writes, EventFd line, UniqueFd timer)
+    Com1(const Vm& vm, ConsoleOutput& output, CoalescedWrites& writes, EventFd line, UniqueFd timer)
         : vm_(vm),
           serial_(output, std::move(line)),
           writes_(writes),

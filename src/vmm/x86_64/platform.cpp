@@ -33,7 +33,7 @@ class X86Platform final : public Platform {
     [[nodiscard]] const Bus& ports() const override { return ports_; }
     [[nodiscard]] const Bus& mmio() const override { return mmio_; }
     void press_power_button() override { events_device_.raise(GenericEventDevice::kPowerButton); }
-    SerialInput* serial_input() override { return com1_ ? &com1_->serial() : nullptr; }
+    ConsoleInput* serial_input() override { return com1_ ? &com1_->serial() : nullptr; }
 
   private:
     [[nodiscard]] std::string command_line() const;
@@ -80,7 +80,9 @@ std::string X86Platform::command_line() const {
         root = {.path = "/dev/vda", .read_only = config_.disks.front().read_only};
     else if (!config_.pmems.empty())
         root = {.path = "/dev/pmem0", .read_only = config_.pmems.front().read_only};
-    std::string line = default_cmdline(com1_ != nullptr, config_.acpi, root);
+    std::string line = default_cmdline(
+        {.serial = com1_ != nullptr, .virtio = config_.virtio_console.kind != ConsoleKind::off},
+        config_.acpi, root);
     for (const std::string& words : {config_.own_cmdline, config_.cmdline})
         if (!words.empty()) line += " " + words;
     return line;

@@ -11,6 +11,7 @@ namespace {
 
 const std::vector<BootDevice> kTwo{{.address = {0xC000'1000}, .size = 4096, .gsi = 5},
                                    {.address = {0xC000'2000}, .size = 4096, .gsi = 6}};
+const ConsoleDevices kSerial{.serial = true, .virtio = false};
 const std::string kEntries =
     "virtio_mmio.device=4K@0xc0001000:5 virtio_mmio.device=4K@0xc0002000:6";
 
@@ -39,12 +40,17 @@ TEST_CASE("command line: 2047 characters fit, 2048 do not") {
 }
 
 TEST_CASE("command line: the default names the console, and the root where there is one") {
-    CHECK_THAT(default_cmdline(true, true), Contains("console=ttyS0") && Contains("nr_uarts=1"));
-    CHECK_THAT(default_cmdline(false, true), !Contains("console=") && Contains("nr_uarts=0"));
-    CHECK_THAT(default_cmdline(true, true), !Contains("root=") && Contains("reboot=acpi,force"));
-    CHECK_THAT(default_cmdline(true, false), Contains("reboot=pci,force acpi=off no_timer_check"));
-    CHECK_THAT(default_cmdline(true, true, RootDevice{"/dev/vda", true}),
+    CHECK_THAT(default_cmdline(kSerial, true), Contains("console=ttyS0") && Contains("nr_uarts=1"));
+    CHECK_THAT(default_cmdline({}, true), !Contains("console=") && Contains("nr_uarts=0"));
+    CHECK_THAT(default_cmdline({.serial = false, .virtio = true}, true),
+               Contains("console=hvc0") && Contains("nr_uarts=0"));
+    CHECK_THAT(default_cmdline({.serial = true, .virtio = true}, true),
+               Contains("console=ttyS0") && !Contains("hvc0"));
+    CHECK_THAT(default_cmdline(kSerial, true), !Contains("root=") && Contains("reboot=acpi,force"));
+    CHECK_THAT(default_cmdline(kSerial, false),
+               Contains("reboot=pci,force acpi=off no_timer_check"));
+    CHECK_THAT(default_cmdline(kSerial, true, RootDevice{"/dev/vda", true}),
                Contains("root=/dev/vda ro"));
-    CHECK_THAT(default_cmdline(true, true, RootDevice{"/dev/pmem0", false}),
+    CHECK_THAT(default_cmdline(kSerial, true, RootDevice{"/dev/pmem0", false}),
                Contains("root=/dev/pmem0 rw"));
 }

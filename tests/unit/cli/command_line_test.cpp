@@ -67,7 +67,8 @@ TEST_CASE("wrong arguments are named, with what may have been meant", "[cli]") {
 TEST_CASE("wrong uses of an option are told in mote's words", "[cli]") {
     CHECK(error_of({"run", "--kernel"}) == "--kernel: lacks its value, FILE; see mote run --help");
     CHECK(error_of({"run", "--disk"}) ==
-          "--disk: lacks its value, PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]; "
+          "--disk: lacks its value, "
+          "PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE][,own_worker]; "
           "see mote run --help");
     CHECK(error_of({"run", "--cpus", "1", "--cpus", "2"}) ==
           "--cpus: is given 2 times; give it once");
@@ -169,6 +170,16 @@ TEST_CASE("the size of the terminal is a word of the command line", "[cli]") {
     add_window_size(config, pty.slave.get());
     CHECK(config.own_cmdline == "mote.winsize=24x80");
     CHECK(config.cmdline == "quiet -- sh");
+    // A virtio console has it in its configuration, not on the command line.
+    MachineConfig other;
+    other.console.kind = ConsoleKind::off;
+    add_window_size(other, pty.slave.get());
+    CHECK_FALSE(other.virtio_console.size.has_value());
+    other.virtio_console.kind = ConsoleKind::tty;
+    add_window_size(other, pty.slave.get());
+    CHECK(other.own_cmdline.empty());
+    REQUIRE(other.virtio_console.size.has_value());
+    CHECK(other.virtio_console.size->columns == 80);
 }
 
 TEST_CASE("a value out of range names the file that it stands in", "[cli]") {

@@ -16,7 +16,7 @@
 #include "base/unique_fd.h"
 #include "catch.h"
 #include "cli/bytes.h"
-#include "devices/serial_output.h"
+#include "devices/console_io.h"
 
 namespace mote {
 
@@ -30,7 +30,7 @@ inline bool eventually(const std::function<bool()>& condition) {
 }
 
 /// A serial port with room for `room` bytes.
-class RecordingPort final : public SerialInput {
+class RecordingPort final : public ConsoleInput {
   public:
     explicit RecordingPort(size_t room = SIZE_MAX) : room_(room) {}
     size_t push(std::span<const std::byte> bytes) noexcept override {

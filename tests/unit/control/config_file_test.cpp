@@ -100,7 +100,8 @@ TEST_CASE("unknown keys are refused with the line and the nearest key", "[contro
     CHECK(error_of("{\"disks\": [\n{\"path\": \"a\"},\n{\"readonly\": true}]}") ==
           "line 3: key 'disks[1].readonly' is unknown; did you mean 'read_only'?");
     CHECK(error_of(R"({"disks": [{"zzz": 1}]})") ==
-          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache, iops, bps");
+          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache, iops, bps, "
+          "own_worker");
     CHECK_FALSE(error_of(R"({"": 1})").empty());
 }
 

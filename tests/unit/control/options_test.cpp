@@ -44,7 +44,11 @@ TEST_CASE("parse_disk reads a path and its options", "[control]") {
     CHECK_FALSE(plain.iops);
     CHECK_FALSE(plain.bps);
 
-    const DiskConfig all = parse_disk("a.img,ro,cache=direct,iops=500,bps=10M").value();
+    const DiskConfig all = parse_disk("a.img,ro,cache=direct,iops=500,bps=10M,own_worker").value();
+    CHECK(all.own_worker);
+    CHECK_FALSE(plain.own_worker);
+    CHECK(parse_nic("auto,own_worker").value().own_worker);
+    CHECK(parse_vsock("path=x,own_worker").value().own_worker);
     CHECK(all.iops == 500U);
     CHECK(all.bps == uint64_t{10} << 20U);
     CHECK(all.path == "a.img");
@@ -148,7 +152,7 @@ TEST_CASE("parse_nic refuses what it does not know", "[control]") {
           "'x' is not a whole number; give 68 to 65535");
     CHECK(parse_nic("tap=a,ip=1").error().message ==
           "'tap=a,ip=1' has the unknown part 'ip=1'; known are auto, tap=NAME, user, fd=N, "
-          "mac=MAC, mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N and tx_bps=SIZE");
+          "mac=MAC, mtu=N, rx_pps=N, rx_bps=SIZE, tx_pps=N, tx_bps=SIZE and own_worker");
     CHECK(parse_nic("fd=x").error().message == "'x' is not a whole number; give 3 to 1048575");
     for (const char* text :
          {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",
@@ -172,7 +176,8 @@ TEST_CASE("parse_vsock reads a path, an address and a number of connections", "[
     CHECK(parse_vsock("cid=3").error().message ==
           "'cid=3' names no socket; give path=PATH[,cid=N]");
     CHECK(parse_vsock("/run/x").error().message ==
-          "'/run/x' has the unknown part '/run/x'; known are cid=N, path=PATH and connections=N");
+          "'/run/x' has the unknown part '/run/x'; known are cid=N, path=PATH, connections=N and "
+          "own_worker");
     CHECK_FALSE(parse_vsock("path=a,cid=x"));
     CHECK_FALSE(parse_vsock("path=a,connections=-1"));
 }

@@ -5,6 +5,7 @@
 #include "catch.h"
 
 using namespace mote;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -78,6 +79,18 @@ TEST_CASE("validate checks paths", "[control]") {
           "console: the path has 108 bytes, at most 107 are possible");
     const ConsoleConfig no_file{.kind = ConsoleKind::file, .path = ""};
     CHECK_FALSE(error_of([&](auto& c) { c.console = no_file; }).empty());
+    CHECK_THAT(error_of([&](auto& c) { c.virtio_console = long_socket; }),
+               StartsWith("virtio_console: the path has 108 bytes"));
+    CHECK_THAT(error_of([&](auto& c) { c.virtio_console = ConsoleConfig{}; }),
+               StartsWith("virtio_console: the terminal is the console's already"));
+    CHECK(error_of([&](auto& c) {
+              c.virtio_console = ConsoleConfig{};
+              c.console.kind = ConsoleKind::off;
+          }).empty());
+    CHECK(error_of([&](auto& c) {
+              c.console = {.kind = ConsoleKind::file, .path = "one", .size = {}};
+              c.virtio_console = c.console;
+          }) == "virtio_console: one is the console's path already; give another");
 }
 
 TEST_CASE("validate refuses limits that let nothing through", "[control]") {

@@ -8,7 +8,7 @@ using namespace mote;
 
 namespace {
 
-struct Text final : SerialOutput {
+struct Text final : ConsoleOutput {
     void write(std::span<const std::byte> bytes) noexcept override {
         for (const std::byte byte : bytes)
             text += static_cast<char>(byte);
