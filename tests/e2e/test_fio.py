@@ -1,4 +1,4 @@
-"""fio in a Linux guest: what it writes it reads again, by each way to a disk."""
+"""fio in a Linux guest: what it writes it reads again, on the shared worker and on one of its own."""
 
 import re
 
@@ -9,7 +9,7 @@ from support_py.guest_program import GuestProgram
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize("cache", ["writeback", "direct,own_worker"])
+@pytest.mark.parametrize("cache", ["writeback", "unsafe,own_worker"])
 def test_what_is_written_is_read_again(boot, tmp_path, cache):
     fio = GuestProgram("fio", tmp_path)
     data = tmp_path / "data.raw"
