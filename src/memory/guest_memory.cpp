@@ -44,13 +44,32 @@ Result<Mapping> map_region(const RegionConfig& config) {
     const int fd = config.backing == Backing::anonymous ? -1 : config.fd;
     Mapping mapping = TRY(Mapping::create(config.size, flags, fd, config.offset, kHugePageSize));
     // Best effort: a host without huge pages serves small ones.
-    if (config.backing == Backing::anonymous) ::madvise(mapping.data(), config.size, MADV_HUGEPAGE);
+    if (config.backing != Backing::private_file)
+        ::madvise(mapping.data(), config.size, MADV_HUGEPAGE);
     // Guest memory in a core dump would leak what the guest holds, and take as long as it is large.
     ::madvise(mapping.data(), config.size, MADV_DONTDUMP);
     return mapping;
 }
 
 }  // namespace
+
+Result<UniqueFd> share_in_memfd(std::span<RegionConfig> regions) {
+    UniqueFd file(::memfd_create("guest memory", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!file.valid()) return fail_errno("guest memory: cannot make a memfd");
+    uint64_t total = 0;
+    for (RegionConfig& region : regions) {
+        region.backing = Backing::shared_memfd;
+        region.fd = file.get();
+        region.offset = total;
+        total += region.size;
+    }
+    if (::ftruncate(file.get(), static_cast<off_t>(total)) != 0)
+        return fail_errno("guest memory: cannot make a memfd of {:#x} bytes", total);
+    // Whoever has it could else cut it short under us: SIGBUS.
+    if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return fail_errno("guest memory: cannot seal its memfd");
+    return file;
+}
 
 Result<GuestMemory> GuestMemory::create(std::span<const RegionConfig> configs) {
     TRY(check_order(configs));

@@ -37,6 +37,11 @@ struct RegionConfig {
     uint64_t offset = 0;  ///< of the region's first byte in `fd`
 };
 
+/// Moves the backing of `regions`, which have none made yet, into one new memfd that nobody can
+/// make shorter or longer: for RAM that another process is to share. The caller keeps what is
+/// returned open while the memory is used. Errors: EMFILE, ENFILE, ENOMEM, EFBIG.
+Result<UniqueFd> share_in_memfd(std::span<RegionConfig> regions);
+
 /// All guest RAM. Reading and writing may be done from any thread; regions are fixed after
 /// create(). Every access is checked: it lies wholly in RAM or does not happen.
 class GuestMemory {

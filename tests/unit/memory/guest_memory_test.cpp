@@ -1,6 +1,8 @@
 #include "memory/guest_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "memory/layout.h"
 #include "memory/x86_64/layout.h"
@@ -75,6 +77,38 @@ TEST_CASE("GuestMemory: discarding zeroes whole pages only, whatever the backing
     CHECK(memory.load<uint8_t>({2 * kPage}) == 0);
     CHECK(memory.load<uint8_t>({3 * kPage}) == 1);
     CHECK_FALSE(memory.discard({3 * kPage}, 2 * kPage));
+}
+
+TEST_CASE("GuestMemory: what is shared lies in one sealed memfd, and discarding frees it there") {
+    std::vector<RegionConfig> configs{{.base = {0}, .size = 4 * kPage},
+                                      {.base = {16 * kPage}, .size = 4 * kPage}};
+    const UniqueFd file = share_in_memfd(configs).value();
+    CHECK((configs[0].offset == 0 && configs[1].offset == 4 * kPage));
+    CHECK((configs[0].fd == file.get() && configs[1].fd == file.get()));
+    const GuestMemory memory = GuestMemory::create(configs).value();
+    const auto in_use = [&] {
+        struct stat status{};
+        REQUIRE(::fstat(file.get(), &status) == 0);
+        CHECK(status.st_size == 8 * kPage);
+        return static_cast<uint64_t>(status.st_blocks) * 512;
+    };
+    CHECK(in_use() == 0);
+    for (uint64_t page = 0; page < 4; ++page) {
+        memory.store<uint64_t>({page * kPage}, page + 1);
+        memory.store<uint64_t>({(16 + page) * kPage}, page + 11);
+    }
+    CHECK(in_use() == 8 * kPage);
+    // Who else has the file sees each region at its place.
+    uint64_t seen = 0;
+    REQUIRE(::pread(file.get(), &seen, sizeof seen, 5 * kPage) == sizeof seen);
+    CHECK(seen == 12);
+    REQUIRE(memory.discard({17 * kPage}, 2 * kPage));
+    CHECK(in_use() == 6 * kPage);
+    CHECK(memory.load<uint64_t>({17 * kPage}) == 0U);
+    CHECK(memory.load<uint64_t>({19 * kPage}) == 14U);
+    CHECK(::ftruncate(file.get(), kPage) != 0);
+    CHECK(::ftruncate(file.get(), 9 * kPage) != 0);
+    CHECK(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE) != 0);
 }
 
 TEST_CASE("GuestMemory: regions that overlap, are empty or misaligned are refused") {
