@@ -30,6 +30,11 @@ class VirtioDevice {
         EventLoop& loop;
         /// Agreed on with the driver: a subset of features().
         uint64_t features;
+        /// For a device that is served_elsewhere(), by a queue's index: the eventfds that the
+        /// guest's notifications signal. They stay the transport's.
+        std::span<const int> kick_fds = {};
+        /// For the same: a signal of this eventfd is an interrupt for used buffers, of any queue.
+        int call_fd = -1;
     };
 
     VirtioDevice() = default;
@@ -48,6 +53,9 @@ class VirtioDevice {
     /// The configuration space as it is now; changes are told by VirtioInterrupt::config(). Read
     /// under the transport's lock, by the worker and before there is one.
     [[nodiscard]] virtual std::span<const std::byte> config() const { return {}; }
+    /// True where another process serves the queues, by the eventfds of Activation: the transport
+    /// then leaves the guest's notifications to it. on_queue() is called after resume() only.
+    [[nodiscard]] virtual bool served_elsewhere() const { return false; }
 
     /// The driver is ready. The queues live until reset() has returned. Errors: the host's; the
     /// driver then finds a device that needs a reset.

@@ -57,6 +57,7 @@ Result<> MmioTransport::create_doorbells() {
     kicks_.reserve(queues);
     for (size_t i = 0; i < queues; ++i) {
         kicks_.push_back(Kick{.event = TRY(EventFd::create())});
+        kick_fds_.push_back(kicks_[i].event.fd());
         doorbells_.push_back(
             {.offset = mmio::kQueueNotify, .length = 4, .value = i, .fd = kicks_[i].event.fd()});
     }
@@ -204,9 +205,13 @@ void MmioTransport::activate(uint64_t features) {
     for (const auto& queue : queues_)
         queue_list_.push_back(queue.get());
     active_ = true;
-    auto result = device_->activate(
-        {.queues = queue_list_, .interrupt = *this, .loop = worker_, .features = features});
-    if (result) result = watch_kicks();
+    auto result = device_->activate({.queues = queue_list_,
+                                     .interrupt = *this,
+                                     .loop = worker_,
+                                     .features = features,
+                                     .kick_fds = kick_fds_,
+                                     .call_fd = line_.fd()});
+    if (result && !device_->served_elsewhere()) result = watch_kicks();
     if (!result) {
         for (Queue* const queue : queue_list_)
             if (queue != nullptr) queue->close();

@@ -152,6 +152,7 @@ class MmioTransport final : private VirtioInterrupt {
     const EventFd line_;
     EventFd acknowledged_;
     std::vector<Kick> kicks_;
+    std::vector<int> kick_fds_;  ///< those of kicks_
     std::vector<Doorbell> doorbells_;
     std::function<void()> on_reset_done_;
 

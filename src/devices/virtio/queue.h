@@ -66,6 +66,10 @@ class Queue {
 
     [[nodiscard]] bool broken() const { return broken_; }
     [[nodiscard]] uint16_t size() const { return size_; }
+    // Where its parts are, for who lets another process serve it.
+    [[nodiscard]] GuestAddress descriptors() const { return descriptors_; }
+    [[nodiscard]] GuestAddress available_ring() const { return available_ring_; }
+    [[nodiscard]] GuestAddress used_ring() const { return used_ring_; }
     /// Chains given out and not given back; at most size().
     [[nodiscard]] uint16_t in_flight() const { return in_flight_; }
 
