@@ -6,15 +6,17 @@ namespace mote::test {
 
 namespace {
 
-GuestMemory create_memory(uint64_t low, uint64_t high) {
+GuestMemory create_memory(uint64_t low, uint64_t high, bool shared, UniqueFd& file) {
     std::vector<RegionConfig> regions{{.base = {0}, .size = low}};
     if (high != 0) regions.push_back({.base = {uint64_t{4} << 30U}, .size = high});
+    if (shared) file = share_in_memfd(regions).value();
     return GuestMemory::create(regions).value();
 }
 
 }  // namespace
 
-FakeRam::FakeRam(uint64_t low, uint64_t high) : memory_(create_memory(low, high)), low_(low) {}
+FakeRam::FakeRam(uint64_t low, uint64_t high, bool shared)
+    : memory_(create_memory(low, high, shared, file_)), low_(low) {}
 
 GuestAddress FakeRam::allocate(uint64_t size, uint64_t alignment) {
     const uint64_t start = (next_ + alignment - 1) / alignment * alignment;

@@ -14,7 +14,12 @@ namespace mote::test {
 /// RAM from 0 to `low`, and `high` bytes more from 4 GiB. allocate() never gives address 0.
 class FakeRam {
   public:
-    explicit FakeRam(uint64_t low = uint64_t{8} << 20U, uint64_t high = 0);
+    explicit FakeRam(uint64_t low = uint64_t{8} << 20U, uint64_t high = 0)
+        : FakeRam(low, high, false) {}
+    /// The same in a memfd, for devices that share it.
+    static FakeRam shared(uint64_t low = uint64_t{8} << 20U, uint64_t high = 0) {
+        return FakeRam(low, high, true);
+    }
 
     [[nodiscard]] const GuestMemory& memory() const { return memory_; }
     [[nodiscard]] uint64_t low_end() const { return low_; }
@@ -27,6 +32,9 @@ class FakeRam {
     [[nodiscard]] uint8_t byte(GuestAddress address) const;
 
   private:
+    FakeRam(uint64_t low, uint64_t high, bool shared);
+
+    UniqueFd file_;
     GuestMemory memory_;
     uint64_t low_;
     uint64_t next_ = 4096;

@@ -9,6 +9,7 @@
 namespace mote::virtio {
 
 // Features (5.2.3).
+inline constexpr uint64_t kBlockSizeMax = uint64_t{1} << 1U;
 inline constexpr uint64_t kBlockSegMax = uint64_t{1} << 2U;
 inline constexpr uint64_t kBlockReadOnly = uint64_t{1} << 5U;
 inline constexpr uint64_t kBlockBlkSize = uint64_t{1} << 6U;
