@@ -58,8 +58,10 @@ void add_run_options(CLI::App& run, RunOptions& options) {
     text("--initrd", options.initrd, "FILE", "initial RAM disk");
     text("--cmdline", options.cmdline, "TEXT", "appended to the default kernel command line");
     run.add_option("--disk", options.disks,
-                   "raw image or block device; may be repeated (a comma in PATH is written twice)")
-        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE][,own_worker]")
+                   "raw image or block device, or the socket of a vhost-user back end that serves "
+                   "the disk; may be repeated (a comma in PATH is written twice)")
+        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]"
+                    "[,own_worker]|socket=PATH")
         ->allow_extra_args(false);
     run.add_option("--net", options.nics,
                    "a network device: auto makes a whole network, as root; user needs no rights "

@@ -144,6 +144,7 @@ constexpr std::array<Key<Config>, 17> kMachineKeys{{
 }};
 constexpr std::array<Key<DiskConfig>, 6> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
+    {"socket", set_field<&DiskConfig::socket, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},
     {"cache", set_field<&DiskConfig::cache, take_cache>},
     {"iops", set_field<&DiskConfig::iops, take_number<parse_number>>},

@@ -77,7 +77,7 @@ Result<OpenedDisk> open_disk(std::string_view id, const DiskConfig& config) {
                      .size_bytes = size - size % kSectorSize,
                      .block_device = S_ISBLK(file.status.st_mode),
                      .read_only = config.read_only,
-                     .cache = config.cache,
+                     .cache = config.cache.value_or(CacheMode::writeback),
                      .iops = config.iops,
                      .bps = config.bps,
                      .own_worker = config.own_worker},

@@ -18,13 +18,15 @@ enum class CacheMode : uint8_t {
     direct,     ///< O_DIRECT: past the host's page cache
 };
 
+/// Of the first two members exactly one is given; with a socket, none of the others.
 struct DiskConfig {
-    std::string path;
+    std::string path;    ///< of a file or a block device
+    std::string socket;  ///< of a vhost-user back end, which serves the disk
     bool read_only = false;
-    CacheMode cache = CacheMode::writeback;
-    std::optional<uint32_t> iops;  ///< requests a second at most
-    std::optional<uint64_t> bps;   ///< bytes a second at most
-    bool own_worker = false;       ///< a thread of its own serves it
+    std::optional<CacheMode> cache;  ///< none: writeback
+    std::optional<uint32_t> iops;    ///< requests a second at most
+    std::optional<uint64_t> bps;     ///< bytes a second at most
+    bool own_worker = false;         ///< a thread of its own serves it
 };
 
 /// A file that the guest has as memory.

@@ -148,9 +148,15 @@ Result<CacheMode> parse_cache_mode(std::string_view text) {
 
 Result<DiskConfig> parse_disk(std::string_view text) {
     const std::vector<std::string> parts = split_at_commas(text);
-    DiskConfig disk{.path = parts[0]};
-    if (disk.path.empty())
-        return fail("'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE]", text);
+    DiskConfig disk;
+    if (parts[0].starts_with("socket="))
+        disk.socket = parts[0].substr(7);
+    else
+        disk.path = parts[0];
+    if (disk.path.empty() && disk.socket.empty())
+        return fail(
+            "'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE], or socket=PATH",
+            text);
     for (size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];
         TRY(check_new(text, std::span(parts).subspan(1, i - 1), part));

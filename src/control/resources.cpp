@@ -10,6 +10,7 @@
 #include "control/options.h"
 #include "control/passt.h"
 #include "control/tap_file.h"
+#include "control/unix_client.h"
 
 namespace mote {
 
@@ -62,8 +63,17 @@ Result<DiskResource> open_and_lock(const std::string& id, const DiskConfig& conf
 Result<std::vector<DiskResource>> open_disks(const std::vector<DiskConfig>& configs,
                                              std::vector<UsedFile>& used) {
     std::vector<DiskResource> disks;
-    for (const DiskConfig& config : configs)
-        disks.push_back(TRY(open_and_lock(fmt::format("disk{}", disks.size()), config, used)));
+    for (const DiskConfig& config : configs) {
+        const std::string id = fmt::format("disk{}", disks.size());
+        if (config.socket.empty()) {
+            disks.push_back(TRY(open_and_lock(id, config, used)));
+            continue;
+        }
+        DiskResource& disk = disks.emplace_back();
+        disk.id = id;
+        disk.file = TRY(connect_to(id, config.socket));
+        disk.socket = config.socket;
+    }
     return disks;
 }
 

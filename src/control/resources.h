@@ -16,8 +16,9 @@
 namespace mote {
 
 struct DiskResource {
-    std::string id;  ///< "disk0", ...: names it in messages, and is the guest's serial number
-    UniqueFd file;   ///< locked against a second writer while open
+    std::string id;      ///< "disk0", ...: names it in messages, and is the guest's serial number
+    UniqueFd file;       ///< locked against a second writer while open; or connected to `socket`
+    std::string socket;  ///< of a vhost-user back end, which knows the rest; or empty
     uint64_t size_bytes = 0;
     bool block_device = false;
     bool read_only = false;

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,19 +14,13 @@ namespace {
 
 constexpr int kBacklog = 1024;
 
-sockaddr_un address_of(const std::string& path) {
-    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    return address;
-}
-
 /// What lies at a path that bind(2) found taken.
 std::unexpected<Error> taken(std::string_view what, const std::string& path) {
     struct stat status{};
     if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
         return fail("{}: {} exists and is no socket; give another path", what, path);
     const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const sockaddr_un address = address_of(path);
+    const sockaddr_un address = unix_address(path);
     const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
     if (::connect(probe.get(), generic, sizeof address) != 0 && errno == ECONNREFUSED)
         return fail(
@@ -37,6 +30,12 @@ std::unexpected<Error> taken(std::string_view what, const std::string& path) {
 }
 
 }  // namespace
+
+sockaddr_un unix_address(const std::string& path) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    return address;
+}
 
 void SocketName::remove() noexcept {
     struct stat status{};
@@ -50,7 +49,7 @@ Result<UnixListener> listen_at(std::string_view what, const std::string& path) {
     if (!socket.valid()) return fail_errno("{}: cannot make a socket", what);
     // Before bind() it is the mode that the path gets: who may connect is who may open.
     ::fchmod(socket.get(), 0600);
-    const sockaddr_un address = address_of(path);
+    const sockaddr_un address = unix_address(path);
     const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
     if (::bind(socket.get(), generic, sizeof address) != 0) {
         if (errno == EADDRINUSE) return taken(what, path);

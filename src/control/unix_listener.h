@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include <cstdint>
 #include <string>
@@ -36,6 +37,9 @@ class SocketName {
     std::string path_;
     ino_t inode_ = 0;
 };
+
+/// The address of the socket at `path`, which fits there (validate()).
+[[nodiscard]] sockaddr_un unix_address(const std::string& path);
 
 struct UnixListener {
     UniqueFd socket;  ///< listening, non-blocking

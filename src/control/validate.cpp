@@ -76,9 +76,20 @@ Result<> check_file(std::string_view name, const T& file) {
     return {};
 }
 
+Result<> check_disk(std::string_view name, const DiskConfig& disk) {
+    if (disk.socket.empty()) return check_file(name, disk);
+    if (!disk.path.empty()) return fail("{}: has a path and a socket; give one", name);
+    if (disk.read_only || disk.cache || disk.iops || disk.bps || disk.own_worker)
+        return fail(
+            "{}: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its back "
+            "end for them",
+            name);
+    return check_path(name, disk.socket, kMaxSocketPath);
+}
+
 Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
-        TRY(check_file(fmt::format("disk{}", i), config.disks[i]));
+        TRY(check_disk(fmt::format("disk{}", i), config.disks[i]));
     const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
                           (config.vsock ? 1U : 0U) +
                           (config.virtio_console.kind != ConsoleKind::off ? 1U : 0U) +

@@ -1,6 +1,8 @@
 // Machine::Parts::create(): from a checked configuration and open files to a
 // machine that can run.
 
+#include <algorithm>
+
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/block.h"
 #include "devices/virtio/console.h"
@@ -10,6 +12,7 @@
 #include "devices/virtio/pmem.h"
 #include "devices/virtio/tap.h"
 #include "devices/virtio/user_net.h"
+#include "devices/virtio/vhost_user_block.h"
 #include "devices/virtio/vsock.h"
 #include "kvm/kvm_api.h"
 #include "memory/layout.h"
@@ -149,6 +152,25 @@ Result<> add_console(Machine::Parts& parts, ConsoleOutput& output, const Console
     return add_device(parts, std::move(device));
 }
 
+Result<> add_disk(Machine::Parts& parts, DiskResource disk) {
+    if (!disk.socket.empty()) {
+        auto device = TRY(VhostUserBlock::create({.id = std::move(disk.id),
+                                                  .socket = std::move(disk.file),
+                                                  .path = std::move(disk.socket)},
+                                                 parts.memory_));
+        return add_device(parts, std::move(device));
+    }
+    const bool own_worker = disk.own_worker;
+    auto device = TRY(BlockDevice::create({.id = std::move(disk.id),
+                                           .file = std::move(disk.file),
+                                           .kind = kind_of(disk.block_device),
+                                           .size_bytes = disk.size_bytes,
+                                           .read_only = disk.read_only,
+                                           .cache = block_cache(disk.cache),
+                                           .limits = per_second(disk.iops, disk.bps)}));
+    return add_device(parts, std::move(device), own_worker);
+}
+
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources,
                      ConsoleOutput* console) {
     if (config.balloon) {
@@ -156,16 +178,8 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
         auto balloon = TRY(BalloonDevice::create(options, parts.memory_));
         TRY(add_device(parts, std::move(balloon)));
     }
-    for (DiskResource& disk : resources.disks) {
-        auto block = TRY(BlockDevice::create({.id = std::move(disk.id),
-                                              .file = std::move(disk.file),
-                                              .kind = kind_of(disk.block_device),
-                                              .size_bytes = disk.size_bytes,
-                                              .read_only = disk.read_only,
-                                              .cache = block_cache(disk.cache),
-                                              .limits = per_second(disk.iops, disk.bps)}));
-        TRY(add_device(parts, std::move(block), disk.own_worker));
-    }
+    for (DiskResource& disk : resources.disks)
+        TRY(add_disk(parts, std::move(disk)));
     for (NicResource& nic : resources.nics)
         TRY(add_nic(parts, std::move(nic)));
     TRY(add_pmems(parts, resources.pmems));
@@ -177,10 +191,20 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
 
 }  // namespace
 
-Machine::Parts::Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems,
+Result<GuestRam> GuestRam::create(uint64_t size, std::span<const DiskResource> disks) {
+    std::vector<RegionConfig> regions = ram_regions(size);
+    UniqueFd file;
+    // Private memory where nobody shares it: that has huge pages wherever the host does.
+    if (std::ranges::any_of(disks, [](const DiskResource& disk) { return !disk.socket.empty(); }))
+        file = TRY(share_in_memfd(regions));
+    return GuestRam{.file = std::move(file), .memory = TRY(GuestMemory::create(regions))};
+}
+
+Machine::Parts::Parts(Kvm&& kvm, GuestRam&& ram, std::vector<PmemRegion>&& pmems,
                       VirtioWindow&& window, Vm&& vm, EventFd&& ended)
     : kvm_(std::move(kvm)),
-      memory_(std::move(memory)),
+      memory_file_(std::move(ram.file)),
+      memory_(std::move(ram.memory)),
       pmems_(std::move(pmems)),
       window_(std::move(window)),
       vm_(std::move(vm)),
@@ -202,14 +226,15 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     Kvm kvm = TRY(Kvm::open());
     Vm vm = TRY(Vm::create(kvm));
     VirtioWindow window = TRY(VirtioWindow::create());
-    GuestMemory memory = TRY(GuestMemory::create(ram_regions(config.memory_bytes)));
+    GuestRam ram = TRY(GuestRam::create(config.memory_bytes, resources.disks));
     std::vector<PmemRegion> pmems = TRY(map_pmems(kvm, config.memory_bytes, resources.pmems));
-    TRY(map_memory(kvm, vm, window, memory, pmems));
+    TRY(map_memory(kvm, vm, window, ram.memory, pmems));
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 
-    auto parts = std::make_unique<Parts>(std::move(kvm), std::move(memory), std::move(pmems),
-                                         std::move(window), std::move(vm), TRY(EventFd::create()));
+    auto parts =
+        std::make_unique<Parts>(std::move(kvm), std::move(ram), std::move(pmems), std::move(window),
+                                std::move(vm), TRY(EventFd::create()));
     TRY(add_worker(*parts, "devices"));
     TRY(create_vcpus(*parts, config.cpus));
     parts->writes_.emplace(coalesced_ring_page(*parts));

@@ -33,10 +33,19 @@ struct DeviceWorker {
     std::unique_ptr<WorkerThread> thread;  ///< from Machine::start() on
 };
 
+/// The guest's RAM, shared with the processes that serve its disks where there are any.
+struct GuestRam {
+    UniqueFd file;  ///< its memfd, if it is shared
+    GuestMemory memory;
+
+    /// `size` bytes for a machine with `disks`. Errors: ENOMEM, EMFILE, ENFILE, EFBIG.
+    static Result<GuestRam> create(uint64_t size, std::span<const DiskResource> disks);
+};
+
 /// Everything of one machine. Members are destroyed from below: after the threads go the vCPUs, the
 /// devices, the VM and last the memory under it.
 struct Machine::Parts final : public ExitHandler, public MachineEvents {
-    Parts(Kvm&& kvm, GuestMemory&& memory, std::vector<PmemRegion>&& pmems, VirtioWindow&& window,
+    Parts(Kvm&& kvm, GuestRam&& ram, std::vector<PmemRegion>&& pmems, VirtioWindow&& window,
           Vm&& vm, EventFd&& ended);
     /// Ends all threads before anything they use goes.
     ~Parts() override;
@@ -64,6 +73,7 @@ struct Machine::Parts final : public ExitHandler, public MachineEvents {
     [[nodiscard]] AfterExit run_on() const;
 
     Kvm kvm_;
+    UniqueFd memory_file_;
     GuestMemory memory_;
     std::vector<PmemRegion> pmems_;
     std::vector<DeviceWorker> workers_;                  ///< the first one is shared

@@ -67,9 +67,9 @@ TEST_CASE("wrong arguments are named, with what may have been meant", "[cli]") {
 TEST_CASE("wrong uses of an option are told in mote's words", "[cli]") {
     CHECK(error_of({"run", "--kernel"}) == "--kernel: lacks its value, FILE; see mote run --help");
     CHECK(error_of({"run", "--disk"}) ==
-          "--disk: lacks its value, "
-          "PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE][,own_worker]; "
-          "see mote run --help");
+          "--disk: lacks its value, PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]"
+          "[,own_worker]"
+          "|socket=PATH; see mote run --help");
     CHECK(error_of({"run", "--cpus", "1", "--cpus", "2"}) ==
           "--cpus: is given 2 times; give it once");
     CHECK(error_of({"run", "--cpus=1", "--mem", "1G", "--cpus=2", "--cpus", "3"}) ==

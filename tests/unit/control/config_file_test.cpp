@@ -19,7 +19,8 @@ TEST_CASE("a config file sets every field", "[control]") {
         "disks": [
             {"path": "/a"},
             {"path": "/b,c", "read_only": true, "cache": "direct",
-             "iops": 100, "bps": "2M"}
+             "iops": 100, "bps": "2M"},
+            {"socket": "/run/b.sock"}
         ],
         "net": [
             {"tap": "tap0"}, {"user": true},
@@ -36,7 +37,9 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->kernel == "/k");
     CHECK(config->initrd == "/i");
     CHECK(config->cmdline == "quiet");
-    REQUIRE(config->disks.size() == 2);
+    REQUIRE(config->disks.size() == 3);
+    CHECK((config->disks[2].socket == "/run/b.sock" && config->disks[2].path.empty()));
+    CHECK_FALSE(config->disks[0].cache);
     CHECK(config->disks[0].path == "/a");
     CHECK_FALSE(config->disks[0].read_only);
     CHECK(config->disks[1].path == "/b,c");
@@ -100,8 +103,8 @@ TEST_CASE("unknown keys are refused with the line and the nearest key", "[contro
     CHECK(error_of("{\"disks\": [\n{\"path\": \"a\"},\n{\"readonly\": true}]}") ==
           "line 3: key 'disks[1].readonly' is unknown; did you mean 'read_only'?");
     CHECK(error_of(R"({"disks": [{"zzz": 1}]})") ==
-          "line 1: key 'disks[0].zzz' is unknown; known are path, read_only, cache, iops, bps, "
-          "own_worker");
+          "line 1: key 'disks[0].zzz' is unknown; known are path, socket, read_only, cache, iops, "
+          "bps, own_worker");
     CHECK_FALSE(error_of(R"({"": 1})").empty());
 }
 

@@ -40,7 +40,8 @@ TEST_CASE("parse_disk reads a path and its options", "[control]") {
     const DiskConfig plain = parse_disk("/images/root.ext4").value();
     CHECK(plain.path == "/images/root.ext4");
     CHECK_FALSE(plain.read_only);
-    CHECK(plain.cache == CacheMode::writeback);
+    CHECK_FALSE(plain.cache);
+    CHECK(plain.socket.empty());
     CHECK_FALSE(plain.iops);
     CHECK_FALSE(plain.bps);
 
@@ -74,6 +75,20 @@ TEST_CASE("parse_pmem reads a path and its options", "[control]") {
           "(a comma in the path is written twice)");
     CHECK(parse_pmem("a,ro,ro").error().message == "'a,ro,ro' has ro twice; leave one out");
     CHECK(parse_pmem("a,iops=x").error().message == "'x' is not a whole number");
+}
+
+TEST_CASE("parse_disk reads the socket of a back end in place of a path", "[control]") {
+    const DiskConfig disk = parse_disk("socket=/run/a,,b.sock").value();
+    CHECK(disk.socket == "/run/a,b.sock");
+    CHECK(disk.path.empty());
+    // What does not go with it is for validate() to say.
+    CHECK(parse_disk("socket=/a,ro").value().read_only);
+    CHECK(parse_disk("./socket=a").value().path == "./socket=a");
+    CHECK(parse_disk("socket=").error().message ==
+          "'socket=' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE], or "
+          "socket=PATH");
+    CHECK_FALSE(parse_disk("a,socket=b"));
+    CHECK_FALSE(parse_disk("socket=a,socket=b"));
 }
 
 TEST_CASE("parse_disk takes a doubled comma as part of the path", "[control]") {

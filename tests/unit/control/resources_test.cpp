@@ -197,6 +197,30 @@ TEST_CASE_METHOD(Fixture, "the console is no other file of the machine", "[contr
     }
 }
 
+TEST_CASE_METHOD(Fixture, "a disk's socket is connected to, or the reason is told", "[control]") {
+    const std::string path = folder.path("b.sock");
+    config.disks = {{.path = folder.file("a", "", 1024), .read_only = true}, {.socket = path}};
+    CHECK(error() ==
+          "disk1: there is no socket " + path + "; start its server first, or check the path");
+    folder.file("b.sock", "x");
+    CHECK(error() == "disk1: " + path + " is no socket; give that of a running server");
+    const UniqueFd server(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    std::filesystem::remove(path);
+    REQUIRE(::bind(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    CHECK(error() == "disk1: nobody serves the socket " + path + "; start its server first");
+    REQUIRE(::listen(server.get(), 0) == 0);
+    const auto resources = open();
+    REQUIRE(resources);
+    CHECK(resources->disks[1].id == "disk1");
+    CHECK(resources->disks[1].socket == path);
+    CHECK(::write(resources->disks[1].file.get(), "x", 1) == 1);
+    // Nobody takes the first client out of the queue.
+    CHECK(error() ==
+          "disk1: the server of the socket " + path + " takes no more clients; see that it runs");
+}
+
 TEST_CASE_METHOD(Fixture, "memory beyond the host's is refused", "[control]") {
     struct sysinfo info{};
     REQUIRE(::sysinfo(&info) == 0);

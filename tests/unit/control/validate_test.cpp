@@ -104,6 +104,24 @@ TEST_CASE("validate refuses limits that let nothing through", "[control]") {
           "disk0: bps of 0 would let nothing through; leave it out for no limit");
 }
 
+TEST_CASE("validate takes a disk's socket, and nothing beside it", "[control]") {
+    const auto with = [](const DiskConfig& disk) {
+        return error_of([&](auto& c) { c.disks = {disk}; });
+    };
+    CHECK(with({.socket = "/run/b.sock"}).empty());
+    CHECK(with({.path = "a", .socket = "b"}) == "disk0: has a path and a socket; give one");
+    CHECK(with({.socket = std::string(108, 'a')}) ==
+          "disk0: the path has 108 bytes, at most 107 are possible");
+    const std::string beside =
+        "disk0: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its back "
+        "end for them";
+    CHECK(with({.socket = "b", .read_only = true}) == beside);
+    CHECK(with({.socket = "b", .cache = CacheMode::writeback}) == beside);
+    CHECK(with({.socket = "b", .iops = 5U}) == beside);
+    CHECK(with({.socket = "b", .bps = uint64_t{5}}) == beside);
+    CHECK(with({.socket = "b", .own_worker = true}) == beside);
+}
+
 TEST_CASE("validate limits the devices to what the machine has room for", "[control]") {
     const std::vector<DiskConfig> sixteen(16, DiskConfig{.path = "a"});
     const std::vector<DiskConfig> eighteen(18, DiskConfig{.path = "a"});
