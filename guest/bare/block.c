@@ -4,6 +4,8 @@
 //   bare.start=SECTOR  bare.span=BYTES (the part of the disk used)  bare.seed=N (of the data
 //   pattern) bare.event_idx=0|1  bare.indirect=0|1  bare.flush=0|1 (the feature)  bare.irq=0|1
 //   bare.linger=CYCLES (spin before the end)
+//   bare.restarts=N (first, N times: a reset with a read in flight, a new start, a read)
+//   bare.hold=CYCLES (spin before either)
 // Prints `begin`, then one line `result key=value ...`; times are in cycles of the time stamp
 // counter.
 //
@@ -232,6 +234,20 @@ static void measure(void) {
     spin_cycles(cmdline_number("bare.linger", 0));
 }
 
+static void restart(uint64_t times, uint64_t wanted) {
+    if (!times) return;
+    put_text("restarting\n");
+    spin_cycles(cmdline_number("bare.hold", 0));
+    for (uint64_t i = 0; i < times; i++) {
+        block_add(&block, 0, kBlockIn, 0, buffers, kSectorSize);
+        virtqueue_publish(&block.queue);
+        const char* problem = block_start(&block, wanted);
+        if (problem) fail(problem);
+        if (block_request(&block, kBlockIn, 0, buffers, kSectorSize) != kBlockOk)
+            fail("a read after a restart failed");
+    }
+}
+
 void bare_main(void) {
     uint64_t wanted =
         VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_RO | VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES;
@@ -240,6 +256,7 @@ void bare_main(void) {
     if (cmdline_number("bare.indirect", 0)) wanted |= VIRTIO_F_INDIRECT_DESC;
     const char* problem = block_open(&block, (unsigned)cmdline_number("bare.disk", 0), wanted);
     if (problem) fail(problem);
+    restart(cmdline_number("bare.restarts", 0), wanted);
     if (cmdline_is("bare.mode", "info"))
         print_info();
     else if (cmdline_is("bare.mode", "id"))
