@@ -24,6 +24,9 @@ constexpr uint64_t kKnown = virtio::kFeatureVersion1 | virtio::kFeatureEventInde
                             virtio::kBlockFlush | virtio::kBlockTopology | virtio::kBlockDiscard |
                             virtio::kBlockWriteZeroes;
 
+/// How often the rings are looked at while requests are in flight that a drain waits for.
+constexpr milliseconds kLook{1};
+
 /// What a back end does wrong at the start, and what a person can do about it.
 Result<> with_advice(Result<> done) {
     if (!done)
@@ -161,22 +164,41 @@ Result<> VhostUserBlock::start_ring() {
 // --- Pause and reset -----------------------------------------------------------------------------
 
 void VhostUserBlock::drain(std::function<void()> done) {
-    if (ring_ == Ring::stopping) {
-        resumed_ = false;
-        on_drained_ = std::move(done);
-        return;
-    }
-    if (ring_ != Ring::running) return done();
+    if (ring_ == Ring::none || ring_ == Ring::stopped) return done();
     on_drained_ = std::move(done);
+    resumed_ = false;
+    if (ring_ != Ring::running) return;
+    ring_ = Ring::settling;
+    settle_until_ = std::chrono::steady_clock::now() + patience_ / 2;
+    settle();
+}
+
+bool VhostUserBlock::in_flight() const {
+    const auto index = [this](GuestAddress ring) {
+        const auto found = memory_.ring_index({ring.value + virtio::kRingIndex});
+        return found ? found->load(std::memory_order_acquire) : uint16_t{0};
+    };
+    return index(queue_->available_ring()) != index(queue_->used_ring());
+}
+
+// Not every back end answers what it has in hand before it stops: QEMU 7.2's then finds its eventfd
+// gone and gives up, and others might write to what is the driver's own again. The rings tell when
+// there is nothing; the driver adds nothing that it wants answered, for it waits for the reset.
+void VhostUserBlock::settle() {
+    if (in_flight() && std::chrono::steady_clock::now() < settle_until_) return set_timer(kLook);
     ring_ = Ring::stopping;
+    set_timer(patience_ / 2);
     socket_.expect(Request::get_vring_base, sizeof(VringState));
-    set_timer(patience_);
     const auto sent = socket_.send(Request::get_vring_base, VringState{.index = 0, .number = 0});
     if (!sent) fail_device(sent.error().message);
 }
 
 void VhostUserBlock::resume() {
-    if (ring_ == Ring::stopping) {
+    if (ring_ == Ring::settling) {
+        ring_ = Ring::running;
+        set_timer(milliseconds(0));
+        on_drained_ = {};
+    } else if (ring_ == Ring::stopping) {
         resumed_ = true;
         on_drained_ = {};
     } else if (ring_ == Ring::stopped) {
@@ -194,7 +216,7 @@ void VhostUserBlock::go_on() {
 }
 
 void VhostUserBlock::reset() {
-    if (ring_ == Ring::running || ring_ == Ring::stopping) lose("was left at its work");
+    if (ring_ != Ring::none && ring_ != Ring::stopped) lose("was left at its work");
     unwatch();
     ring_ = Ring::none;
     queue_ = nullptr;
@@ -206,9 +228,7 @@ void VhostUserBlock::reset() {
 
 Result<> VhostUserBlock::watch(EventLoop& loop) {
     TRY(loop.add(socket_.fd(), EPOLLIN | EPOLLRDHUP, [this](uint32_t) { on_message(); }));
-    const auto timed = loop.add(timer_.get(), EPOLLIN, [this](uint32_t) {
-        fail_device("does not stop serving the disk in time");
-    });
+    const auto timed = loop.add(timer_.get(), EPOLLIN, [this](uint32_t) { on_timer(); });
     if (!timed) {
         loop.remove(socket_.fd());
         return std::unexpected(timed.error());
@@ -239,6 +259,13 @@ void VhostUserBlock::on_message() {
         fail_device(complete.error().message);
     else if (*complete)
         on_stopped();
+}
+
+void VhostUserBlock::on_timer() {
+    if (ring_ == Ring::settling)
+        settle();
+    else if (ring_ == Ring::stopping)  // or it came together with the answer
+        fail_device("does not stop serving the disk in time");
 }
 
 void VhostUserBlock::on_stopped() {

@@ -20,7 +20,7 @@ struct VhostUserBlockConfig {
     std::string id;    ///< "disk0": names it in messages
     UniqueFd socket;   ///< connected to the back end
     std::string path;  ///< where that was, for messages
-    /// How long the start may take altogether, and then each answer.
+    /// How long the start may take altogether, and then each drain.
     std::chrono::milliseconds patience{5000};
 };
 
@@ -58,6 +58,7 @@ class VhostUserBlock final : public VirtioDevice {
     enum class Ring : uint8_t {
         none,      ///< no driver, or no back end any more
         running,   ///< the back end serves it
+        settling,  ///< and is to answer what is in flight before it is told to stop
         stopping,  ///< it was told to stop, and has not answered
         stopped,   ///< from drain() to resume() or reset()
     };
@@ -66,11 +67,14 @@ class VhostUserBlock final : public VirtioDevice {
     Result<> shake_hands();
     Result<> tell_driver(uint64_t agreed);
     Result<> start_ring();
+    [[nodiscard]] bool in_flight() const;
+    void settle();
     void go_on();
     Result<> watch(EventLoop& loop);
     void unwatch();
     void set_timer(std::chrono::milliseconds after) const;
     void on_message();
+    void on_timer();
     void on_stopped();
     /// Gives the back end up.
     void lose(std::string_view what);
@@ -96,6 +100,7 @@ class VhostUserBlock final : public VirtioDevice {
     Ring ring_ = Ring::none;
     uint16_t base_ = 0;     ///< of a ring that does not run: the next available entry
     bool resumed_ = false;  ///< a resume() came while the ring was stopping
+    std::chrono::steady_clock::time_point settle_until_;
     std::function<void()> on_drained_;
 };
 

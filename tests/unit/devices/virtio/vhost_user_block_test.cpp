@@ -48,6 +48,12 @@ struct Rig {
         const int fd = back_end.last(Request::set_vring_call).files.at(0).get();
         REQUIRE(::write(fd, &one, sizeof one) == sizeof one);
     }
+    /// Answers all there is, as far as the driver's ring goes.
+    void answer_all() {
+        const QueueConfig rings = queue.config();
+        const auto added = ram.memory().load<uint16_t>({rings.driver.value + virtio::kRingIndex});
+        ram.memory().ring_index({rings.device.value + virtio::kRingIndex})->store(*added);
+    }
     bool lost() {
         return wait_until([this] { return driver.needs_reset(); });
     }
@@ -184,6 +190,40 @@ TEST_CASE("vhost-user: a pause that is given up lets the ring go on once it has 
         CHECK(MmioTransport::Pause(again).wait(std::chrono::steady_clock::now() + kLong));
         CHECK(rig.back_end.count(Request::set_vring_enable) == 2);
     }
+}
+
+TEST_CASE("vhost-user: the ring is stopped when nothing is in flight any more") {
+    Rig rig;
+    REQUIRE(rig.start());
+    rig.queue.chain().writable(4).submit();
+    SECTION("for a reset") {
+        CHECK(rig.driver.write(mmio::kStatus, 0) == WriteResult::reset_pending);
+        std::this_thread::sleep_for(milliseconds(20));
+        CHECK(rig.back_end.count(Request::get_vring_base) == 0);
+        CHECK(rig.driver.transport().reset_pending());
+        rig.answer_all();
+        CHECK(wait_until([&] { return !rig.driver.transport().reset_pending(); }));
+        CHECK(rig.back_end.count(Request::get_vring_base) == 1);
+    }
+    SECTION("for a pause") {
+        CHECK_FALSE(rig.driver.transport().pause(milliseconds(10)));
+        rig.driver.worker().settle();
+        CHECK(rig.back_end.count(Request::get_vring_base) == 0);
+        rig.answer_all();
+        CHECK(rig.driver.transport().pause(kLong));
+        CHECK(rig.back_end.count(Request::get_vring_base) == 1);
+        CHECK(rig.back_end.count(Request::set_vring_enable) == 1);
+    }
+    CHECK_FALSE(rig.driver.needs_reset());
+}
+
+TEST_CASE("vhost-user: but it is stopped, whatever the driver's ring says") {
+    Rig rig(milliseconds(100));
+    REQUIRE(rig.start());
+    rig.queue.write_available_index(0x1234);
+    CHECK(rig.driver.reset());
+    CHECK(rig.back_end.count(Request::get_vring_base) == 1);
+    CHECK(rig.start(2));
 }
 
 TEST_CASE("vhost-user: a driver that enables no queue leaves the back end alone") {
