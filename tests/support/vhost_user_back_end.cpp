@@ -132,6 +132,7 @@ bool FakeBackEnd::wait_for(Request request, size_t count) {
 std::vector<FakeBackEnd::Request> FakeBackEnd::requests() {
     const std::lock_guard lock(mutex_);
     std::vector<Request> all;
+    all.reserve(messages_.size());
     for (const Message& message : messages_)
         all.push_back(message.request);
     return all;

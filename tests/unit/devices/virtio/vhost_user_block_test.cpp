@@ -49,7 +49,7 @@ struct Rig {
         REQUIRE(::write(fd, &one, sizeof one) == sizeof one);
     }
     /// Answers all there is, as far as the driver's ring goes.
-    void answer_all() {
+    void answer_all() const {
         const QueueConfig rings = queue.config();
         const auto added = ram.memory().load<uint16_t>({rings.driver.value + virtio::kRingIndex});
         ram.memory().ring_index({rings.device.value + virtio::kRingIndex})->store(*added);
