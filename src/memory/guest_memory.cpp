@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -23,6 +24,11 @@ Result<> check_order(std::span<const RegionConfig> configs) {
             return fail(
                 "guest memory: region at {:#x} of {:#x} bytes is empty, misaligned or overlaps",
                 config.base.value, config.size);
+        const uint64_t block = config.block_size;
+        if (block != 0 && (!std::has_single_bit(block) || block < kPageSize ||
+                           (config.base.value | config.size) % block != 0))
+            return fail("guest memory: region at {:#x} of {:#x} bytes has no blocks of {:#x} bytes",
+                        config.base.value, config.size, block);
         free_from = *end;
     }
     return {};
@@ -75,16 +81,26 @@ Result<GuestMemory> GuestMemory::create(std::span<const RegionConfig> configs) {
     TRY(check_order(configs));
     GuestMemory memory;
     memory.regions_.reserve(configs.size());
-    for (const RegionConfig& config : configs)
-        memory.regions_.push_back(Region{config, TRY(map_region(config))});
+    for (const RegionConfig& config : configs) {
+        Region region{.config = config, .mapping = TRY(map_region(config)), .blocks = nullptr};
+        if (config.block_size != 0)
+            region.blocks = std::make_unique<PluggedBlocks>(config.size, config.block_size);
+        memory.regions_.push_back(std::move(region));
+    }
     return memory;
 }
 
 uint64_t GuestMemory::size() const {
     uint64_t total = 0;
     for (const Region& region : regions_)
-        total += region.config.size;
+        total += region.blocks ? region.blocks->bytes() : region.config.size;
     return total;
+}
+
+const GuestMemory::Region* GuestMemory::hotplug_region() const {
+    const auto found = std::ranges::find_if(
+        regions_, [](const Region& region) { return region.blocks != nullptr; });
+    return found == regions_.end() ? nullptr : &*found;
 }
 
 const GuestMemory::Region* GuestMemory::find(GuestAddress address) const {
@@ -99,7 +115,7 @@ std::optional<std::span<std::byte>> GuestMemory::window(GuestAddress address, ui
     const Region* region = find(address);
     if (region == nullptr) return std::nullopt;
     const uint64_t offset = address.value - region->config.base.value;
-    if (size > region->config.size - offset) return std::nullopt;
+    if (size > region->config.size - offset || !region->has(offset, size)) return std::nullopt;
     return std::span(region->mapping.data() + offset, size);
 }
 
@@ -109,6 +125,7 @@ bool GuestMemory::contains(GuestAddress address, uint64_t size) const {
         if (region == nullptr) return false;
         const uint64_t offset = address.value - region->config.base.value;
         const uint64_t here = std::min(size, region->config.size - offset);
+        if (!region->has(offset, here)) return false;
         size -= here;
         const auto next = checked_add(address, here);
         if (!next) return size == 0;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -18,6 +19,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "memory/guest_address.h"
+#include "memory/plugged_blocks.h"
 
 namespace mote {
 
@@ -35,6 +37,9 @@ struct RegionConfig {
     Backing backing = Backing::anonymous;
     int fd = -1;          ///< of shared_memfd and private_file; stays the caller's
     uint64_t offset = 0;  ///< of the region's first byte in `fd`
+    /// Where it is not 0: the region is RAM by blocks of this size, a power of two, and none is
+    /// there at first.
+    uint64_t block_size = 0;
 };
 
 /// Moves the backing of `regions`, which have none made yet, into one new memfd that nobody can
@@ -44,11 +49,21 @@ Result<UniqueFd> share_in_memfd(std::span<RegionConfig> regions);
 
 /// All guest RAM. Reading and writing may be done from any thread; regions are fixed after
 /// create(). Every access is checked: it lies wholly in RAM or does not happen.
+///
+/// Blocks that come and go do so between two accesses. One that is under way when its block is
+/// unplugged, or a ring in there, still reaches the region's mapping, which stays: it harms nobody
+/// but the guest that unplugs what it uses.
 class GuestMemory {
   public:
     struct Region {
         RegionConfig config;
         Mapping mapping;
+        std::unique_ptr<PluggedBlocks> blocks;  ///< null where all of it is RAM, always
+
+        /// `size` bytes at `offset`, both within the region, are RAM.
+        [[nodiscard]] bool has(uint64_t offset, uint64_t size) const {
+            return blocks == nullptr || blocks->contain(offset, size);
+        }
     };
 
     /// Maps the regions (sorted, not overlapping). Costs address space, not memory, until touched.
@@ -56,6 +71,9 @@ class GuestMemory {
     static Result<GuestMemory> create(std::span<const RegionConfig> configs);
 
     [[nodiscard]] std::span<const Region> regions() const { return regions_; }
+    /// The region whose blocks come and go; null where there is none.
+    [[nodiscard]] const Region* hotplug_region() const;
+    /// Bytes of RAM at the moment.
     [[nodiscard]] uint64_t size() const;
 
     /// True where [address, address + size) is RAM without a gap.
@@ -93,7 +111,7 @@ class GuestMemory {
     /// Gives the whole pages in [address, address + size) back to the host; they read as zero
     /// after. Errors: not RAM, or what madvise(2)/fallocate(2) says.
     Result<> discard(GuestAddress address, uint64_t size) const;
-    /// The same for host bytes that window() or append_iovecs() gave out.
+    /// The same for host bytes that window() or append_iovecs() gave out, or of a region's mapping.
     Result<> discard(std::span<std::byte> bytes) const;
 
   private:

@@ -6,6 +6,8 @@ namespace mote::test {
 
 namespace {
 
+constexpr uint64_t kLow = uint64_t{8} << 20U;
+
 GuestMemory create_memory(uint64_t low, uint64_t high, bool shared, UniqueFd& file) {
     std::vector<RegionConfig> regions{{.base = {0}, .size = low}};
     if (high != 0) regions.push_back({.base = {uint64_t{4} << 30U}, .size = high});
@@ -13,10 +15,17 @@ GuestMemory create_memory(uint64_t low, uint64_t high, bool shared, UniqueFd& fi
     return GuestMemory::create(regions).value();
 }
 
+GuestMemory create_memory(const RegionConfig& blocks) {
+    const std::vector<RegionConfig> regions{{.base = {0}, .size = kLow}, blocks};
+    return GuestMemory::create(regions).value();
+}
+
 }  // namespace
 
 FakeRam::FakeRam(uint64_t low, uint64_t high, bool shared)
     : memory_(create_memory(low, high, shared, file_)), low_(low) {}
+
+FakeRam::FakeRam(const RegionConfig& blocks) : memory_(create_memory(blocks)), low_(kLow) {}
 
 GuestAddress FakeRam::allocate(uint64_t size, uint64_t alignment) {
     const uint64_t start = (next_ + alignment - 1) / alignment * alignment;

@@ -20,6 +20,8 @@ class FakeRam {
     static FakeRam shared(uint64_t low = uint64_t{8} << 20U, uint64_t high = 0) {
         return FakeRam(low, high, true);
     }
+    /// RAM from 0 to 8 MiB, and a region of blocks.
+    explicit FakeRam(const RegionConfig& blocks);
 
     [[nodiscard]] const GuestMemory& memory() const { return memory_; }
     [[nodiscard]] uint64_t low_end() const { return low_; }

@@ -12,6 +12,7 @@ std::vector<MemoryMapEntry> make_memory_map(const GuestMemory& memory) {
         {layout::kSystemArea, high_ram - system_area, MemoryMapEntry::kReserved},
     };
     for (const GuestMemory::Region& region : memory.regions()) {
+        if (region.blocks != nullptr) continue;  // its driver tells the guest of it
         const GuestAddress base = region.config.base;
         if (base > layout::kHighRam)
             map.push_back({base, region.config.size, MemoryMapEntry::kRam});

@@ -165,4 +165,9 @@ TEST_CASE("memory map: RAM around the system area and the hole, nothing else") {
     CHECK(large[2].base.value + large[2].size == layout::kMmioHoleStart);
     CHECK(large[3].base.value == layout::kMmioHoleEnd);
     CHECK(large[3].size == 2048 * kMiB);
+    std::vector<RegionConfig> regions = ram_regions(64 * kMiB);
+    regions.push_back({.base = {64 * kMiB}, .size = 64 * kMiB, .block_size = 2 * kMiB});
+    const GuestMemory later = GuestMemory::create(regions).value();
+    later.hotplug_region()->blocks->set(0, 2 * kMiB, true);
+    CHECK(make_memory_map(later).size() == 3);
 }
