@@ -50,8 +50,8 @@ class VirtioDevice {
     [[nodiscard]] virtual uint64_t features() const = 0;
     /// The greatest size of each queue, a power of two.
     [[nodiscard]] virtual std::span<const uint16_t> queue_sizes() const = 0;
-    /// The configuration space as it is now; changes are told by VirtioInterrupt::config(). Read
-    /// under the transport's lock, by the worker and before there is one.
+    /// The configuration space as it is now; changes are told by VirtioInterrupt. Read under the
+    /// transport's lock, by the worker and before there is one.
     [[nodiscard]] virtual std::span<const std::byte> config() const { return {}; }
     /// True where another process serves the queues, by the eventfds of Activation: the transport
     /// then leaves the guest's notifications to it. on_queue() is called after resume() only.

@@ -18,6 +18,9 @@ class VirtioInterrupt {
     virtual void queue(uint16_t index) = 0;
     /// The configuration space changed: the driver sees VirtioDevice::config() as it is now.
     virtual void config() = 0;
+    /// The configuration space changed as the driver's own request made it: shown without an
+    /// interrupt.
+    virtual void refresh_config() = 0;
     /// The device cannot go on until the driver resets it (virtio 1.2, 2.1.2): the driver broke
     /// the protocol, or the host failed the device. `why` is for the log.
     virtual void needs_reset(std::string_view why) = 0;

@@ -51,8 +51,8 @@ class MmioRegisters {
     void config_changed(std::span<const std::byte> config);
     /// True where a change is withheld: to be shown by config_changed() after DRIVER_OK.
     [[nodiscard]] bool config_withheld() const { return config_withheld_; }
-    /// The driver's own write to the configuration space was taken, or a reset changed it: shows it
-    /// without an interrupt.
+    /// The driver's own write to the configuration space was taken, or its own request or a reset
+    /// changed it: shows it without an interrupt.
     void config_written(std::span<const std::byte> config);
     /// DEVICE_NEEDS_RESET; while the driver runs, with a configuration interrupt (2.1.2).
     void needs_reset();

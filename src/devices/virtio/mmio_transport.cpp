@@ -188,6 +188,11 @@ void MmioTransport::config() {
     show_config();
 }
 
+void MmioTransport::refresh_config() {
+    const std::lock_guard lock(mutex_);
+    registers_.config_written(device_->config());
+}
+
 void MmioTransport::show_config() {
     registers_.config_changed(device_->config());
     if (registers_.driver_ok()) line_.signal();

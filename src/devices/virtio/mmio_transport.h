@@ -126,6 +126,7 @@ class MmioTransport final : private VirtioInterrupt {
     // VirtioInterrupt; worker's thread.
     void queue(uint16_t index) override;
     void config() override;
+    void refresh_config() override;
     void needs_reset(std::string_view why) override;
 
     // vCPU threads, under mutex_.

@@ -20,6 +20,7 @@ inline constexpr uint32_t kTypeConsole = 3;
 inline constexpr uint32_t kTypeEntropy = 4;
 inline constexpr uint32_t kTypeBalloon = 5;
 inline constexpr uint32_t kTypeVsock = 19;
+inline constexpr uint32_t kTypeMemory = 24;
 inline constexpr uint32_t kTypePmem = 27;
 
 // Feature bits that any device may offer (6).

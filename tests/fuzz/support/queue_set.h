@@ -117,6 +117,7 @@ class QueueSet final : private VirtioInterrupt {
 
     void queue(uint16_t /*index*/) override {}
     void config() override {}
+    void refresh_config() override {}
     void needs_reset(std::string_view /*why*/) override {}
 
     const GuestMemory& memory_;

@@ -1,0 +1,255 @@
+// Fuzzes a memory device behind its queue: whatever the ring and the requests are, no crash and no
+// hang; what it says to be plugged is what devices reach; a slot is shown where a block of it is
+// plugged; no more is plugged than was requested last, or had been plugged by then.
+//
+// Input: a byte whose bits 0 to 6 are a mask of slots that fail; then steps of 16 bytes: what,
+// index, two numbers of 16 bits, one of 16 unused, and one of 64. See step().
+
+#include <cstdint>
+#include <cstring>
+
+#include "devices/virtio/memory.h"
+#include "support/fuzz.h"
+
+using namespace mote;
+
+namespace {
+
+constexpr uint64_t kRam = uint64_t{64} << 10U;
+constexpr uint64_t kBase = uint64_t{1} << 30U;
+constexpr uint64_t kBlock = 4096;
+constexpr uint64_t kSlot = 4 * kBlock;
+constexpr uint64_t kSlots = 8;
+constexpr uint64_t kRegion = kSlots * kSlot;
+constexpr uint16_t kSize = 8;
+constexpr GuestAddress kDescriptors{0x1000};
+constexpr GuestAddress kAvailable{0x1400};
+constexpr GuestAddress kUsed{0x1800};
+constexpr GuestAddress kRequest{0x2000};
+constexpr GuestAddress kResponse{0x2100};
+
+struct Step {
+    uint8_t what;
+    uint8_t index;
+    uint16_t first;
+    uint16_t second;
+    uint16_t unused;
+    uint64_t value;
+};
+static_assert(sizeof(Step) == 16);
+
+class Interrupt final : public VirtioInterrupt {
+  public:
+    void queue(uint16_t /*index*/) override {}
+    void config() override {}
+    void refresh_config() override {}
+    void needs_reset(std::string_view /*why*/) override {}
+};
+
+/// What a guest's CPUs see. Slots of `failing` cannot be shown, and the last one not be hidden.
+struct Shown {
+    uint8_t failing = 0;
+    bool shown[kSlots] = {};
+};
+
+class Slots final : public MemorySlots {
+  public:
+    explicit Slots(Shown& state) : state_(state) {}
+    Result<> show(uint64_t index) override {
+        require(index < kSlots && !state_.shown[index], "a slot is shown once");
+        if (index < 7 && (state_.failing >> index & 1U) != 0) return fail("no slot");
+        state_.shown[index] = true;
+        return {};
+    }
+    Result<> hide(uint64_t index) override {
+        require(index < kSlots && state_.shown[index], "a slot is hidden that was shown");
+        if (index == kSlots - 1) return fail("it stays");
+        state_.shown[index] = false;
+        return {};
+    }
+
+  private:
+    Shown& state_;
+};
+
+class Guest {
+  public:
+    explicit Guest(uint8_t failing)
+        : memory_(create_memory()),
+          shown_{.failing = failing},
+          device_(MemoryDevice::create(
+              {.slot_size = kSlot, .usable_unit = kSlot, .requested_size = kRegion / 2}, memory_,
+              std::make_unique<Slots>(shown_))) {
+        activate();
+    }
+    ~Guest() { reset(); }
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+
+    void step(const Step& step) {
+        switch (step.what % 8) {
+            case 0: {  // a descriptor: value is 40 bits of address, 24 of length
+                const virtio::Descriptor descriptor{
+                    .address = step.value & 0xFF'FFFF'FFFF,
+                    .length = static_cast<uint32_t>(step.value >> 40U),
+                    .flags = step.first,
+                    .next = step.second};
+                memory_.store({kDescriptors.value + step.index % kSize * sizeof descriptor},
+                              descriptor);
+                break;
+            }
+            case 1:  // an entry of the available ring, and its index
+                memory_.store({kAvailable.value + virtio::kRingEntries + step.first % kSize * 2},
+                              le16(static_cast<uint16_t>(step.value)));
+                memory_.store({kAvailable.value + virtio::kRingIndex}, le16(step.second));
+                break;
+            case 2:
+                memory_.store({step.first * uint64_t{4}}, le64(step.value));
+                break;
+            case 3:
+                serve();
+                break;
+            case 4:
+                reset();
+                activate();
+                break;
+            case 5:
+                rest();
+                break;
+            case 6:
+                update(step.value);
+                break;
+            case 7:  // a whole request: type, blocks; index is the first block
+                request(static_cast<uint16_t>(step.first % 6), step.index, step.second % 64);
+                break;
+        }
+        check();
+    }
+
+  private:
+    static GuestMemory create_memory() {
+        const std::vector<RegionConfig> regions{
+            {.base = {0}, .size = kRam}, {.base = {kBase}, .size = kRegion, .block_size = kBlock}};
+        return GuestMemory::create(regions).value();
+    }
+
+    void serve() {
+        for (unsigned turns = 0; device_->on_queue(0); ++turns)
+            require(turns < 1024, "a queue comes to its end");
+    }
+
+    void request(uint16_t type, uint8_t block, uint16_t blocks) {
+        const virtio::MemoryRequest request{.type = type,
+                                            .padding = {},
+                                            .addr = kBase + block * kBlock,
+                                            .blocks = blocks,
+                                            .padding2 = {}};
+        memory_.store(kRequest, request);
+        memory_.store(kDescriptors, virtio::Descriptor{.address = kRequest.value,
+                                                       .length = sizeof request,
+                                                       .flags = virtio::kDescriptorNext,
+                                                       .next = 1});
+        memory_.store({kDescriptors.value + sizeof(virtio::Descriptor)},
+                      virtio::Descriptor{.address = kResponse.value,
+                                         .length = sizeof(virtio::MemoryResponse),
+                                         .flags = virtio::kDescriptorWrite,
+                                         .next = 0});
+        const GuestAddress index{kAvailable.value + virtio::kRingIndex};
+        const uint16_t next = *memory_.load<le16>(index);
+        memory_.store({kAvailable.value + virtio::kRingEntries + next % kSize * uint64_t{2}},
+                      le16(uint16_t{0}));
+        memory_.store(index, le16(static_cast<uint16_t>(next + 1)));
+    }
+
+    void update(uint64_t value) {
+        // Most values that are possible, and some that are not.
+        const uint64_t size = (value & 1U) != 0 ? value : value % (2 * kRegion) / kBlock * kBlock;
+        const bool done = device_->update(size).has_value();
+        require(done == (size % kBlock == 0 && size <= kRegion), "a size is taken if it can be");
+        if (done) allowed_ = std::max(size, device_->status().plugged_size);
+    }
+
+    void check() {
+        const MemoryDevice::Status status = device_->status();
+        virtio::MemoryConfigSpace space;
+        std::memcpy(&space, device_->config().data(), sizeof space);
+        uint64_t plugged = 0;
+        for (uint64_t offset = 0; offset < kRegion; offset += kBlock) {
+            if (!memory_.contains({kBase + offset}, kBlock)) continue;
+            plugged += kBlock;
+            require(shown_.shown[offset / kSlot], "a plugged block is shown");
+            require(offset < space.usable_region_size, "a plugged block is usable");
+        }
+        require(plugged == status.plugged_size && plugged == space.plugged_size,
+                "the device counts what is plugged");
+        require(plugged <= allowed_, "no more is plugged than requested");
+        require(
+            space.requested_size <= space.usable_region_size && space.usable_region_size <= kRegion,
+            "what is requested is usable");
+    }
+
+    /// Waits until nothing is under way, as a pause does.
+    void rest() {
+        std::unique_ptr<EventLoop> loop = EventLoop::create().value();
+        bool rested = false;
+        // A step at first, so that there may be something under way.
+        device_->on_queue(0);
+        device_->drain([&] {
+            rested = true;
+            loop_->stop();
+        });
+        if (!rested) loop_->run();
+        require(rested, "a drained device rests");
+        require(queue_->in_flight() == 0, "no chain is left after a drain");
+        device_->resume();
+        // A loop that was stopped stays so: the device gets another one.
+        reset();
+        loop_ = std::move(loop);
+        activate();
+    }
+
+    void activate() {
+        memory_.store({kAvailable.value + virtio::kRingIndex}, le16(uint16_t{0}));
+        queue_ = Queue::create({.max_size = 256,
+                                .size = kSize,
+                                .ready = true,
+                                .descriptors = kDescriptors,
+                                .driver = kAvailable,
+                                .device = kUsed},
+                               memory_, device_->features(), {})
+                     .value();
+        Queue* const list[] = {queue_.get()};
+        const auto done = device_->activate({.queues = list,
+                                             .interrupt = interrupt_,
+                                             .loop = *loop_,
+                                             .features = device_->features()});
+        require(done.has_value(), "it can be activated");
+    }
+
+    void reset() {
+        queue_->close();
+        device_->reset();
+        require(queue_->in_flight() == 0, "no chain is left after a reset");
+    }
+
+    const GuestMemory memory_;
+    Shown shown_;
+    uint64_t allowed_ = kRegion / 2;
+    Interrupt interrupt_;
+    std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
+    std::unique_ptr<Queue> queue_;
+    std::unique_ptr<MemoryDevice> device_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    if (size == 0) return 0;
+    Guest guest(data[0]);
+    for (size_t at = 1; at + sizeof(Step) <= size; at += sizeof(Step)) {
+        Step step;
+        std::memcpy(&step, data + at, sizeof step);
+        guest.step(step);
+    }
+    return 0;
+}
