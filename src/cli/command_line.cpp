@@ -78,6 +78,9 @@ void add_run_options(CLI::App& run, RunOptions& options) {
          "sockets between guest and host, at PATH and PATH_PORT; cid default 3");
     text("--cpus", options.cpus, "N", "1 to 32; default 1");
     text("--mem", options.memory, "SIZE", "memory, like 512M or 5G; default 256M");
+    text("--hotplug-mem", options.hotplug_memory,
+         "total=SIZE[,requested=SIZE][,block=SIZE][,slot=SIZE]",
+         "memory that is plugged while the guest runs: requested, of total; default none of it");
     text("--name", options.name, "NAME", "for people and messages; default mote");
     text("--console", options.console, "tty|off|file:PATH|unix:PATH", "COM1; default tty");
     text("--virtio-console", options.virtio_console, "tty|off|file:PATH|unix:PATH",

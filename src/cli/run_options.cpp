@@ -53,6 +53,8 @@ Result<MachineConfig> build_config(const RunOptions& options) {
     TRY(apply(options.vsock, "--vsock", parse_vsock, config.vsock));
     TRY(apply(options.cpus, "--cpus", parse_cpus, config.cpus));
     TRY(apply(options.memory, "--mem", parse_memory, config.memory_bytes));
+    TRY(apply(options.hotplug_memory, "--hotplug-mem", parse_hotplug_memory,
+              config.hotplug_memory));
     TRY(apply(options.console, "--console", parse_console, config.console));
     TRY(apply(options.virtio_console, "--virtio-console", parse_console, config.virtio_console));
     TRY(apply(options.grace, "--grace", parse_grace, config.grace_seconds));

@@ -23,6 +23,7 @@ struct RunOptions {
     std::optional<std::string> vsock;
     std::optional<std::string> cpus;
     std::optional<std::string> memory;
+    std::optional<std::string> hotplug_memory;
     std::optional<std::string> console;
     std::optional<std::string> virtio_console;
     std::optional<std::string> grace;

@@ -123,7 +123,8 @@ constexpr std::string_view kDisksKey = "disks";
 constexpr std::string_view kNicsKey = "net";
 constexpr std::string_view kPmemsKey = "pmem";
 constexpr std::string_view kVsockKey = "vsock";
-constexpr std::array<Key<Config>, 17> kMachineKeys{{
+constexpr std::string_view kHotplugKey = "hotplug_memory";
+constexpr std::array<Key<Config>, 18> kMachineKeys{{
     {"name", set_field<&Config::name, take_string>},
     {"kernel", set_field<&Config::kernel, take_string>},
     {"initrd", set_field<&Config::initrd, take_string>},
@@ -134,6 +135,7 @@ constexpr std::array<Key<Config>, 17> kMachineKeys{{
     {kVsockKey, refuse_for_object},
     {"cpus", set_field<&Config::cpus, take_number<parse_cpus>>},
     {"memory", set_field<&Config::memory_bytes, take_size<parse_memory>>},
+    {kHotplugKey, refuse_for_object},
     {"console", set_field<&Config::console, take_console>},
     {"virtio_console", set_field<&Config::virtio_console, take_console>},
     {"entropy", set_field<&Config::entropy, take_bool>},
@@ -180,6 +182,14 @@ constexpr std::array<Key<VsockConfig>, 4> kVsockKeys{{
     {"own_worker", set_field<&VsockConfig::own_worker, take_bool>},
 }};
 
+using Hotplug = HotplugMemoryConfig;
+constexpr std::array<Key<Hotplug>, 4> kHotplugKeys{{
+    {"total", set_field<&Hotplug::total_bytes, take_size<parse_size>>},
+    {"requested", set_field<&Hotplug::requested_bytes, take_size<parse_size>>},
+    {"block", set_field<&Hotplug::block_bytes, take_size<parse_size>>},
+    {"slot", set_field<&Hotplug::slot_bytes, take_size<parse_size>>},
+}};
+
 /// Which keys of one object have been seen, and which of them awaits its value.
 template <class Target, size_t N>
 class ObjectReader {
@@ -219,8 +229,8 @@ class ObjectReader {
 };
 
 /// Receives the parser's events. Only the shapes below are followed, so depth needs no limit of
-/// its own: { ..., "disks": [ { ... }, ... ], ... }, "net" and "pmem" alike; "vsock" is an
-/// object of its own.
+/// its own: { ..., "disks": [ { ... }, ... ], ... }, "net" and "pmem" alike; "vsock" and
+/// "hotplug_memory" are objects of their own.
 class Handler {
   public:
     explicit Handler(const size_t& line) : line_(line) {}
@@ -265,25 +275,31 @@ class Handler {
             config_.vsock.emplace();
             return true;
         }
+        if (place_ == Place::machine && machine_keys_.current() == kHotplugKey) {
+            place_ = Place::hotplug;
+            config_.hotplug_memory.emplace();
+            return true;
+        }
         return wrong_shape("an object");
     }
 
     bool key(std::string& name) {
         key_line_ = line_;
-        const Result<> result = place_ == Place::disk    ? disk_keys_.key(name)
-                                : place_ == Place::nic   ? nic_keys_.key(name)
-                                : place_ == Place::pmem  ? pmem_keys_.key(name)
-                                : place_ == Place::vsock ? vsock_keys_.key(name)
-                                                         : machine_keys_.key(name);
+        const Result<> result = place_ == Place::disk      ? disk_keys_.key(name)
+                                : place_ == Place::nic     ? nic_keys_.key(name)
+                                : place_ == Place::pmem    ? pmem_keys_.key(name)
+                                : place_ == Place::vsock   ? vsock_keys_.key(name)
+                                : place_ == Place::hotplug ? hotplug_keys_.key(name)
+                                                           : machine_keys_.key(name);
         return result ? true : refuse(full_key(name), result.error().message);
     }
 
     bool end_object() {
-        place_ = place_ == Place::disk    ? Place::disks
-                 : place_ == Place::nic   ? Place::nics
-                 : place_ == Place::pmem  ? Place::pmems
-                 : place_ == Place::vsock ? Place::machine
-                                          : Place::outside;
+        place_ = place_ == Place::disk                                ? Place::disks
+                 : place_ == Place::nic                               ? Place::nics
+                 : place_ == Place::pmem                              ? Place::pmems
+                 : place_ == Place::vsock || place_ == Place::hotplug ? Place::machine
+                                                                      : Place::outside;
         return true;
     }
 
@@ -322,7 +338,18 @@ class Handler {
     }
 
   private:
-    enum class Place : uint8_t { outside, machine, disks, disk, nics, nic, pmems, pmem, vsock };
+    enum class Place : uint8_t {
+        outside,
+        machine,
+        disks,
+        disk,
+        nics,
+        nic,
+        pmems,
+        pmem,
+        vsock,
+        hotplug
+    };
 
     bool scalar(Value value) {
         Result<> result;
@@ -346,6 +373,9 @@ class Handler {
                 break;
             case Place::vsock:
                 result = vsock_keys_.value(*config_.vsock, std::move(value));
+                break;
+            case Place::hotplug:
+                result = hotplug_keys_.value(*config_.hotplug_memory, std::move(value));
                 break;
         }
         return result ? true : refuse(current_key(), result.error().message);
@@ -373,6 +403,7 @@ class Handler {
         if (place_ == Place::disk) return full_key(disk_keys_.current());
         if (place_ == Place::pmem) return full_key(pmem_keys_.current());
         if (place_ == Place::vsock) return full_key(vsock_keys_.current());
+        if (place_ == Place::hotplug) return full_key(hotplug_keys_.current());
         return full_key(place_ == Place::nic ? nic_keys_.current() : machine_keys_.current());
     }
 
@@ -385,6 +416,7 @@ class Handler {
         if (place_ == Place::pmem)
             return fmt::format("{}[{}].{}", kPmemsKey, config_.pmems.size() - 1, name);
         if (place_ == Place::vsock) return fmt::format("{}.{}", kVsockKey, name);
+        if (place_ == Place::hotplug) return fmt::format("{}.{}", kHotplugKey, name);
         return std::string(name);
     }
 
@@ -398,6 +430,7 @@ class Handler {
     ObjectReader<NicConfig, kNicKeys.size()> nic_keys_{kNicKeys};
     ObjectReader<PmemConfig, kPmemKeys.size()> pmem_keys_{kPmemKeys};
     ObjectReader<VsockConfig, kVsockKeys.size()> vsock_keys_{kVsockKeys};
+    ObjectReader<Hotplug, kHotplugKeys.size()> hotplug_keys_{kHotplugKeys};
 };
 
 /// Hands the parser its characters and counts the lines it has passed.

@@ -8,6 +8,8 @@ namespace mote {
 inline constexpr uint32_t kMaxCpus = 32;
 inline constexpr uint64_t kMinMemory = uint64_t{2} << 20U;
 inline constexpr uint64_t kMaxMemory = uint64_t{4} << 40U;
+inline constexpr uint64_t kMinHotplugBlock = uint64_t{2} << 20U;
+inline constexpr uint64_t kMinHotplugSlot = uint64_t{128} << 20U;
 inline constexpr uint32_t kMinMtu = 68;  // IPv4's least
 inline constexpr uint32_t kMaxMtu = 65535;
 inline constexpr uint32_t kMinAutoMtu = 576;  // what every IPv4 host takes, DHCP's answers too

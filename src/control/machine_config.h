@@ -65,6 +65,14 @@ struct VsockConfig {
     bool own_worker = false;      ///< a thread of its own serves it
 };
 
+/// Memory that comes and goes while the guest runs, all in bytes.
+struct HotplugMemoryConfig {
+    uint64_t total_bytes = 0;
+    uint64_t requested_bytes = 0;  ///< that the guest is to plug when it comes up
+    uint64_t block_bytes = uint64_t{2} << 20U;
+    uint64_t slot_bytes = uint64_t{128} << 20U;  ///< what its CPUs come to reach at a time
+};
+
 enum class ConsoleKind : uint8_t { tty, off, file, unix_socket };
 
 struct ConsoleConfig {
@@ -86,6 +94,7 @@ struct MachineConfig {
     std::optional<VsockConfig> vsock;
     uint32_t cpus = 1;
     uint64_t memory_bytes = uint64_t{256} << 20U;
+    std::optional<HotplugMemoryConfig> hotplug_memory;
     ConsoleConfig console;  ///< COM1's
     ConsoleConfig virtio_console{.kind = ConsoleKind::off, .path = {}, .size = {}};
     bool entropy = true;

@@ -285,6 +285,29 @@ Result<VsockConfig> parse_vsock(std::string_view text) {
     return vsock;
 }
 
+Result<HotplugMemoryConfig> parse_hotplug_memory(std::string_view text) {
+    HotplugMemoryConfig memory;
+    const std::vector<std::string> parts = split_at_commas(text);
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const std::string_view part = parts[i];
+        TRY(check_new(text, std::span(parts).first(i), part));
+        if (part.starts_with("total="))
+            memory.total_bytes = TRY(parse_size(part.substr(6)));
+        else if (part.starts_with("requested="))
+            memory.requested_bytes = TRY(parse_size(part.substr(10)));
+        else if (part.starts_with("block="))
+            memory.block_bytes = TRY(parse_size(part.substr(6)));
+        else if (part.starts_with("slot="))
+            memory.slot_bytes = TRY(parse_size(part.substr(5)));
+        else
+            return fail(
+                "'{}' has the unknown part '{}'; known are total=SIZE, requested=SIZE, block=SIZE "
+                "and slot=SIZE",
+                text, part);
+    }
+    return memory;
+}
+
 Result<ConsoleConfig> parse_console(std::string_view text) {
     if (text == "tty") return ConsoleConfig{};
     if (text == "off") return ConsoleConfig{.kind = ConsoleKind::off};

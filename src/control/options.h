@@ -47,6 +47,9 @@ Result<NicConfig> parse_nic(std::string_view text);
 /// twice.
 Result<VsockConfig> parse_vsock(std::string_view text);
 
+/// `total=SIZE[,requested=SIZE][,block=SIZE][,slot=SIZE]`.
+Result<HotplugMemoryConfig> parse_hotplug_memory(std::string_view text);
+
 /// `tty`, `off`, `file:PATH` or `unix:PATH`.
 Result<ConsoleConfig> parse_console(std::string_view text);
 

@@ -19,12 +19,12 @@ namespace {
 /// Open files of a machine with all its devices and vCPUs, beside the connections of its vsock.
 constexpr uint32_t kOtherFiles = 256;
 
-Result<> check_host_memory(uint64_t wanted) {
+Result<> check_host_memory(std::string_view what, uint64_t wanted) {
     struct sysinfo info{};
-    if (::sysinfo(&info) != 0) return fail_errno("memory: cannot read how much the host has");
+    if (::sysinfo(&info) != 0) return fail_errno("{}: cannot read how much the host has", what);
     const uint64_t total = uint64_t{info.totalram} * info.mem_unit;
     if (wanted > total)
-        return fail("memory: {} is more than this host has ({}M); give less", format_size(wanted),
+        return fail("{}: {} is more than this host has ({}M); give less", what, format_size(wanted),
                     total >> 20U);
     return {};
 }
@@ -163,7 +163,10 @@ Result<> open_vsock(const VsockConfig& config, Resources& resources) {
 Result<Resources> open_resources(const ValidMachineConfig& config) {
     Resources resources;
     resources.nics = TRY(take_nics(config->nics));
-    TRY(check_host_memory(config->memory_bytes));
+    TRY(check_host_memory("memory", config->memory_bytes));
+    if (config->hotplug_memory)
+        TRY(check_host_memory("memory and hotplug_memory",
+                              config->memory_bytes + config->hotplug_memory->total_bytes));
     std::vector<UsedFile> used;
     resources.kernel = TRY(open_image("kernel", config->kernel, used));
     if (config->initrd) resources.initrd = TRY(open_image("initrd", *config->initrd, used));

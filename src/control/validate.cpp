@@ -1,6 +1,7 @@
 #include "control/validate.h"
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "control/options.h"
@@ -66,6 +67,33 @@ Result<> check_memory(uint64_t bytes) {
     return {};
 }
 
+Result<> check_hotplug_memory(const MachineConfig& config) {
+    const HotplugMemoryConfig& memory = *config.hotplug_memory;
+    for (const DiskConfig& disk : config.disks)
+        if (!disk.socket.empty())
+            return fail(
+                "hotplug_memory: not beside a disk with a socket, whose back end would reach what is "
+                "not plugged; leave one out");
+    const uint64_t block = memory.block_bytes;
+    if (!std::has_single_bit(block) || block < kMinHotplugBlock)
+        return fail("hotplug_memory: blocks of {} are not possible; give a power of two from {}",
+                    format_size(block), format_size(kMinHotplugBlock));
+    if (memory.slot_bytes < kMinHotplugSlot || memory.slot_bytes % block != 0)
+        return fail("hotplug_memory: slots of {} are not possible; give a multiple of {} from {}",
+                    format_size(memory.slot_bytes), format_size(block),
+                    format_size(kMinHotplugSlot));
+    if (memory.total_bytes == 0 || memory.total_bytes % memory.slot_bytes != 0 ||
+        memory.total_bytes > kMaxMemory)
+        return fail("hotplug_memory: a total of {} is not possible; give a multiple of {} up to {}",
+                    format_size(memory.total_bytes), format_size(memory.slot_bytes),
+                    format_size(kMaxMemory));
+    if (memory.requested_bytes % block != 0 || memory.requested_bytes > memory.total_bytes)
+        return fail("hotplug_memory: {} cannot be requested; give a multiple of {} up to {}",
+                    format_size(memory.requested_bytes), format_size(block),
+                    format_size(memory.total_bytes));
+    return {};
+}
+
 /// A disk or a pmem, by its name.
 template <class T>
 Result<> check_file(std::string_view name, const T& file) {
@@ -91,7 +119,7 @@ Result<> check_disks(const MachineConfig& config) {
     for (size_t i = 0; i < config.disks.size(); ++i)
         TRY(check_disk(fmt::format("disk{}", i), config.disks[i]));
     const size_t others = (config.entropy ? 1U : 0U) + (config.balloon ? 1U : 0U) +
-                          (config.vsock ? 1U : 0U) +
+                          (config.vsock ? 1U : 0U) + (config.hotplug_memory ? 1U : 0U) +
                           (config.virtio_console.kind != ConsoleKind::off ? 1U : 0U) +
                           config.nics.size() + config.pmems.size();
     if (config.disks.size() > kMaxDevices - others)
@@ -229,6 +257,7 @@ Result<ValidMachineConfig> validate(MachineConfig config) {
     if (config.cpus == 0 || config.cpus > kMaxCpus)
         return fail("cpus: {} is not possible; give 1 to {}", config.cpus, kMaxCpus);
     TRY(check_memory(config.memory_bytes));
+    if (config.hotplug_memory) TRY(check_hotplug_memory(config));
     TRY(check_consoles(config.console, config.virtio_console));
     if (config.grace_seconds > kMaxGraceSeconds)
         return fail("grace_seconds: {} is too long; give 0 to {}", config.grace_seconds,

@@ -29,6 +29,14 @@ Result<> Vm::set_memory(const MemorySlot& slot) const {
     return {};
 }
 
+Result<> Vm::remove_memory(uint32_t slot) const {
+    kvm_userspace_memory_region region{};
+    region.slot = slot;
+    if (::ioctl(fd_.get(), KVM_SET_USER_MEMORY_REGION, &region) != 0)
+        return fail_errno("KVM: cannot take memory slot {} away from the guest", slot);
+    return {};
+}
+
 Result<> Vm::create_interrupt_controller() const {
     if (::ioctl(fd_.get(), KVM_CREATE_IRQCHIP, 0) != 0)
         return fail_errno("KVM: cannot create the interrupt controllers");

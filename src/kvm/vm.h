@@ -30,13 +30,16 @@ struct Doorbell {
     int fd = -1;
 };
 
-/// A KVM virtual machine. Set up by the main thread; the coalesced range may be switched by any.
+/// A KVM virtual machine. Set up by the main thread; the coalesced range and memory slots may be
+/// changed by any.
 class Vm {
   public:
     /// Errors: EBUSY (another hypervisor has the CPU), ENOMEM, EPERM.
     static Result<Vm> create(const Kvm& kvm);
 
     Result<> set_memory(const MemorySlot& slot) const;
+    /// Takes the slot away from a guest that may be running. Its accesses exit as MMIO afterwards.
+    Result<> remove_memory(uint32_t slot) const;
     /// The architecture's interrupt controllers, in the kernel (x86_64: PICs, IOAPIC, local APICs).
     Result<> create_interrupt_controller() const;
     /// Makes `line` an edge-triggered interrupt of `gsi` (KVM API 4.75, KVM_IRQFD).

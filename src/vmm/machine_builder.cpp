@@ -16,6 +16,7 @@
 #include "devices/virtio/vsock.h"
 #include "kvm/kvm_api.h"
 #include "memory/layout.h"
+#include "vmm/hotplug_region.h"
 #include "vmm/machine_parts.h"
 
 namespace mote {
@@ -23,23 +24,37 @@ namespace mote {
 namespace {
 
 // Slots are cheap only while the VM has neither interrupt controllers nor
-// vCPUs, so all of them come first, and the window before RAM (docs/adr/0003).
-Result<> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
-                    const GuestMemory& memory, std::span<const PmemRegion> pmems) {
+// vCPUs, so all of them come first, and the window before RAM (docs/adr/0003). Those of memory that
+// comes and goes are made as it comes. Returns the first free slot.
+Result<uint32_t> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
+                            const GuestMemory& memory, std::span<const PmemRegion> pmems) {
     uint32_t slot = 0;
     if (kvm.check_extension(KVM_CAP_READONLY_MEM) != 0) TRY(window.map(vm, slot++));
-    for (const GuestMemory::Region& region : memory.regions())
+    for (const GuestMemory::Region& region : memory.regions()) {
+        if (region.blocks != nullptr) continue;
         TRY(vm.set_memory({.slot = slot++,
                            .address = region.config.base,
                            .data = region.mapping.data(),
                            .size = region.config.size}));
+    }
     for (const PmemRegion& region : pmems)
         TRY(vm.set_memory({.slot = slot++,
                            .address = region.base,
                            .data = region.mapping.data(),
                            .size = region.mapping.size(),
                            .read_only = region.read_only}));
-    return {};
+    return slot;
+}
+
+Result<std::vector<RegionConfig>> plan_memory(const Kvm& kvm, const MachineConfig& config,
+                                              std::span<const PmemRegion> pmems) {
+    std::vector<RegionConfig> regions = ram_regions(config.memory_bytes);
+    if (config.hotplug_memory) {
+        const uint32_t bits = TRY(Platform::address_bits(kvm));
+        regions.push_back(
+            TRY(place_hotplug(bits, config.memory_bytes, pmems, *config.hotplug_memory)));
+    }
+    return regions;
 }
 
 Result<> create_vcpus(Machine::Parts& parts, uint32_t count) {
@@ -172,7 +187,7 @@ Result<> add_disk(Machine::Parts& parts, DiskResource disk) {
 }
 
 Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resources& resources,
-                     ConsoleOutput* console) {
+                     ConsoleOutput* console, uint32_t free_slot) {
     if (config.balloon) {
         const BalloonConfig options{.deflate_on_oom = true, .reporting = true};
         auto balloon = TRY(BalloonDevice::create(options, parts.memory_));
@@ -186,13 +201,16 @@ Result<> add_devices(Machine::Parts& parts, const MachineConfig& config, Resourc
     if (resources.vsock) TRY(add_vsock(parts, *std::move(resources.vsock)));
     if (config.entropy) TRY(add_device(parts, EntropyDevice::create()));
     if (console != nullptr) TRY(add_console(parts, *console, config.virtio_console));
-    return {};
+    if (!config.hotplug_memory) return {};
+    auto memory = TRY(create_memory_device(parts.kvm_, parts.vm_, parts.memory_, free_slot,
+                                           config.memory_bytes, *config.hotplug_memory));
+    return add_device(parts, std::move(memory));
 }
 
 }  // namespace
 
-Result<GuestRam> GuestRam::create(uint64_t size, std::span<const DiskResource> disks) {
-    std::vector<RegionConfig> regions = ram_regions(size);
+Result<GuestRam> GuestRam::create(std::vector<RegionConfig> regions,
+                                  std::span<const DiskResource> disks) {
     UniqueFd file;
     // Private memory where nobody shares it: that has huge pages wherever the host does.
     if (std::ranges::any_of(disks, [](const DiskResource& disk) { return !disk.socket.empty(); }))
@@ -226,9 +244,9 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     Kvm kvm = TRY(Kvm::open());
     Vm vm = TRY(Vm::create(kvm));
     VirtioWindow window = TRY(VirtioWindow::create());
-    GuestRam ram = TRY(GuestRam::create(config.memory_bytes, resources.disks));
     std::vector<PmemRegion> pmems = TRY(map_pmems(kvm, config.memory_bytes, resources.pmems));
-    TRY(map_memory(kvm, vm, window, ram.memory, pmems));
+    GuestRam ram = TRY(GuestRam::create(TRY(plan_memory(kvm, config, pmems)), resources.disks));
+    const uint32_t free_slot = TRY(map_memory(kvm, vm, window, ram.memory, pmems));
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 
@@ -251,7 +269,7 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
                                              .output = outputs.serial,
                                              .writes = *parts->writes_,
                                              .coalesce_ports = coalesce_ports}));
-    TRY(add_devices(*parts, config, resources, outputs.virtio));
+    TRY(add_devices(*parts, config, resources, outputs.virtio, free_slot));
 
     std::vector<Vcpu*> vcpus;
     for (VcpuThread& thread : parts->vcpus_)

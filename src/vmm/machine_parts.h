@@ -38,8 +38,9 @@ struct GuestRam {
     UniqueFd file;  ///< its memfd, if it is shared
     GuestMemory memory;
 
-    /// `size` bytes for a machine with `disks`. Errors: ENOMEM, EMFILE, ENFILE, EFBIG.
-    static Result<GuestRam> create(uint64_t size, std::span<const DiskResource> disks);
+    /// What `regions` say, for a machine with `disks`. Errors: ENOMEM, EMFILE, ENFILE, EFBIG.
+    static Result<GuestRam> create(std::vector<RegionConfig> regions,
+                                   std::span<const DiskResource> disks);
 };
 
 /// Everything of one machine. Members are destroyed from below: after the threads go the vCPUs, the

@@ -49,6 +49,7 @@ enum {
     kDeviceIdEntropy = 4,
     kDeviceIdBalloon = 5,
     kDeviceIdVsock = 19,
+    kDeviceIdMemory = 24,
     kDeviceIdPmem = 27,
 };
 

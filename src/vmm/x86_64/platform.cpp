@@ -83,6 +83,10 @@ std::string X86Platform::command_line() const {
     std::string line = default_cmdline(
         {.serial = com1_ != nullptr, .virtio = config_.virtio_console.kind != ConsoleKind::off},
         config_.acpi, root);
+    // What is plugged is used without somebody in the guest who puts it online; and as much of it
+    // as the kernel's own memory bears can go again ("movable").
+    if (config_.hotplug_memory)
+        line += " memhp_default_state=online memory_hotplug.online_policy=auto-movable";
     for (const std::string& words : {config_.own_cmdline, config_.cmdline})
         if (!words.empty()) line += " " + words;
     return line;

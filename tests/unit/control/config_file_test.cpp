@@ -29,6 +29,7 @@ TEST_CASE("a config file sets every field", "[control]") {
         "pmem": [
             {"path": "/p"}, {"path": "/q", "read_only": true, "iops": 5, "bps": "3M"}
         ],
+        "hotplug_memory": {"total": "2G", "requested": 268435456, "block": "4M", "slot": "256M"},
         "cpus": 4, "memory": "1G", "console": "file:/log",
         "entropy": false, "balloon": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
     })");
@@ -53,6 +54,11 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->pmems[1].read_only);
     CHECK(config->pmems[1].iops == 5U);
     CHECK(config->pmems[1].bps == uint64_t{3} << 20U);
+    REQUIRE(config->hotplug_memory);
+    CHECK(config->hotplug_memory->total_bytes == uint64_t{2} << 30U);
+    CHECK(config->hotplug_memory->requested_bytes == uint64_t{256} << 20U);
+    CHECK(config->hotplug_memory->block_bytes == uint64_t{4} << 20U);
+    CHECK(config->hotplug_memory->slot_bytes == uint64_t{256} << 20U);
     REQUIRE(config->nics.size() == 3);
     CHECK(config->nics[0].tap == "tap0");
     CHECK_FALSE(config->nics[0].mac);
@@ -187,6 +193,18 @@ TEST_CASE("a pmem in the config file is read as strictly", "[control]") {
           "line 1: key 'pmem[0].path' must be a string, not a number");
     CHECK(error_of(R"({"pmem": [{"path": "a", "path": "b"}]})") ==
           "line 1: key 'pmem[0].path' is given twice; leave one out");
+}
+
+TEST_CASE("memory to be plugged is read as strictly", "[control]") {
+    CHECK(error_of(R"({"hotplug_memory": {"size": "1G"}})") ==
+          "line 1: key 'hotplug_memory.size' is unknown; known are total, requested, block, slot");
+    CHECK(error_of(R"({"hotplug_memory": "1G"})") ==
+          "line 1: key 'hotplug_memory' must be an object, not a string");
+    CHECK(error_of(R"({"hotplug_memory": [1]})") ==
+          "line 1: key 'hotplug_memory' must not be a list");
+    CHECK(error_of(R"({"hotplug_memory": {"total": true}})") ==
+          "line 1: key 'hotplug_memory.total' must be a size: a string like \"256M\", or bytes, "
+          "not true or false");
 }
 
 TEST_CASE("a network device in the config file is read as strictly", "[control]") {

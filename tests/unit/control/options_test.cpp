@@ -91,6 +91,27 @@ TEST_CASE("parse_disk reads the socket of a back end in place of a path", "[cont
     CHECK_FALSE(parse_disk("socket=a,socket=b"));
 }
 
+TEST_CASE("parse_hotplug_memory reads sizes", "[control]") {
+    const HotplugMemoryConfig plain = parse_hotplug_memory("total=1G").value();
+    CHECK(plain.total_bytes == uint64_t{1} << 30U);
+    CHECK(plain.requested_bytes == 0);
+    CHECK(plain.block_bytes == uint64_t{2} << 20U);
+    CHECK(plain.slot_bytes == uint64_t{128} << 20U);
+    const HotplugMemoryConfig all =
+        parse_hotplug_memory("requested=512M,slot=256M,block=4M,total=2G").value();
+    CHECK(all.total_bytes == uint64_t{2} << 30U);
+    CHECK(all.requested_bytes == uint64_t{512} << 20U);
+    CHECK(all.block_bytes == uint64_t{4} << 20U);
+    CHECK(all.slot_bytes == uint64_t{256} << 20U);
+    CHECK(parse_hotplug_memory("1G").error().message ==
+          "'1G' has the unknown part '1G'; known are total=SIZE, requested=SIZE, block=SIZE and "
+          "slot=SIZE");
+    CHECK(parse_hotplug_memory("total=1G,total=2G").error().message ==
+          "'total=1G,total=2G' has total twice; leave one out");
+    CHECK_FALSE(parse_hotplug_memory("total=lots"));
+    CHECK_FALSE(parse_hotplug_memory(""));
+}
+
 TEST_CASE("parse_disk takes a doubled comma as part of the path", "[control]") {
     CHECK(parse_disk("a,,b.img").value().path == "a,b.img");
     CHECK(parse_disk("a,,ro").value().path == "a,ro");

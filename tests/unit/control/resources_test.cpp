@@ -227,6 +227,10 @@ TEST_CASE_METHOD(Fixture, "memory beyond the host's is refused", "[control]") {
     config.memory_bytes = (uint64_t{info.totalram} * info.mem_unit + (1U << 30U)) & ~uint64_t{4095};
     CHECK(error().find("is more than this host has") != std::string::npos);
     config.memory_bytes = uint64_t{256} << 20U;
+    const uint64_t slot = config.hotplug_memory.emplace().slot_bytes;
+    config.hotplug_memory->total_bytes = uint64_t{info.totalram} * info.mem_unit / slot * slot;
+    CHECK(error().starts_with("memory and hotplug_memory: "));
+    config.hotplug_memory.reset();
     CHECK(error().empty());
 }
 

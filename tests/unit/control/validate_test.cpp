@@ -158,6 +158,40 @@ TEST_CASE("validate limits the devices to what the machine has room for", "[cont
     CHECK(with_nics(0, 9) == "net: 9 network devices are too many, at most 8 are possible");
 }
 
+TEST_CASE("validate checks memory to be plugged", "[control]") {
+    constexpr uint64_t kMiB = uint64_t{1} << 20U;
+    const auto with = [](const HotplugMemoryConfig& memory) {
+        return error_of([&](MachineConfig& c) { c.hotplug_memory = memory; });
+    };
+    CHECK(with({.total_bytes = 128 * kMiB}).empty());
+    CHECK(with({.total_bytes = 768 * kMiB,
+                .requested_bytes = 768 * kMiB,
+                .block_bytes = 128 * kMiB,
+                .slot_bytes = 384 * kMiB})
+              .empty());
+    CHECK(with({}) ==
+          "hotplug_memory: a total of 0 bytes is not possible; give a multiple of 128M up to 4T");
+    CHECK(with({.total_bytes = 192 * kMiB}) ==
+          "hotplug_memory: a total of 192M is not possible; give a multiple of 128M up to 4T");
+    CHECK_FALSE(with({.total_bytes = kMaxMemory + 128 * kMiB}).empty());
+    for (const uint64_t block : {uint64_t{0}, kMiB, 3 * kMiB, 2 * kMiB + 1})
+        CHECK(with({.total_bytes = 128 * kMiB, .block_bytes = block})
+                  .ends_with("are not possible; give a power of two from 2M"));
+    CHECK(with({.total_bytes = 128 * kMiB, .slot_bytes = 64 * kMiB}) ==
+          "hotplug_memory: slots of 64M are not possible; give a multiple of 2M from 128M");
+    CHECK_FALSE(with({.total_bytes = 129 * kMiB, .slot_bytes = 129 * kMiB}).empty());
+    CHECK_FALSE(with({.total_bytes = 256 * kMiB, .slot_bytes = 0}).empty());
+    CHECK(with({.total_bytes = 128 * kMiB, .requested_bytes = kMiB}) ==
+          "hotplug_memory: 1M cannot be requested; give a multiple of 2M up to 128M");
+    CHECK_FALSE(with({.total_bytes = 128 * kMiB, .requested_bytes = 130 * kMiB}).empty());
+    // Who serves a disk has all memory that there ever will be.
+    CHECK(error_of([](MachineConfig& c) {
+              c.hotplug_memory = HotplugMemoryConfig{.total_bytes = uint64_t{128} << 20U};
+              c.disks = {{.socket = "b"}};
+          }) == "hotplug_memory: not beside a disk with a socket, whose back end would reach what is "
+                "not plugged; leave one out");
+}
+
 TEST_CASE("validate checks network devices", "[control]") {
     const auto with = [](const NicConfig& nic) {
         return error_of([&](auto& c) { c.nics = {{.tap = "tap0"}, nic}; });

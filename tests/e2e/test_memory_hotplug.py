@@ -1,0 +1,29 @@
+"""Memory that Debian's stock kernel plugs by virtio-mem, a module of its own."""
+
+import re
+import time
+
+from support_py.host import resident_kib
+from support_py.machine import PATIENCE
+
+LIMIT = 20  # seconds, before patience
+
+
+def kib(shell, key):
+    return int(re.search(rf"^{key}: +([0-9]+) kB", shell.run("cat /proc/meminfo"), re.MULTILINE)[1])
+
+
+def test_a_guest_plugs_and_uses_what_is_requested(boot):
+    shell = boot("debian", "--mem", "256M", "--hotplug-mem", "total=512M,requested=384M")
+    began = time.monotonic()
+    while (total := kib(shell, "MemTotal")) < 512 * 1024 and time.monotonic() - began < LIMIT * PATIENCE:
+        time.sleep(0.5)
+    print(f"MemTotal {total >> 10} MiB after {time.monotonic() - began:.1f} s at the prompt")
+    assert 512 * 1024 < total < 640 * 1024
+    assert "virtio_mem" in shell.run("cat /proc/iomem")
+    # More than the memory from the start holds.
+    shell.run("mkdir -p /tmp/m; mount -t tmpfs -o size=400M none /tmp/m")
+    shell.run("dd if=/dev/zero of=/tmp/m/file bs=1M count=288 2>/dev/null")
+    assert shell.run("wc -c < /tmp/m/file").strip() == str(288 << 20)
+    assert resident_kib(shell.machine.pid) > 288 * 1024
+    assert shell.end("poweroff") == 0
