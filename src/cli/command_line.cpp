@@ -60,8 +60,9 @@ void add_run_options(CLI::App& run, RunOptions& options) {
     run.add_option("--disk", options.disks,
                    "raw image or block device, or the socket of a vhost-user back end that serves "
                    "the disk; may be repeated (a comma in PATH is written twice)")
-        ->type_name("PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]"
-                    "[,own_worker]|socket=PATH")
+        ->type_name(
+            "PATH[,ro][,cache=writeback|unsafe|direct][,iops=N][,bps=SIZE]"
+            "[,own_worker]|socket=PATH")
         ->allow_extra_args(false);
     run.add_option("--net", options.nics,
                    "a network device: auto makes a whole network, as root; user needs no rights "

@@ -29,8 +29,8 @@ Result<uint32_t> parse_grace(std::string_view text);
 /// `writeback`, `unsafe` or `direct`.
 Result<CacheMode> parse_cache_mode(std::string_view text);
 
-/// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE][,own_worker]`, or `socket=PATH`. A comma that belongs
-/// to the path is written twice.
+/// `PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE][,own_worker]`, or `socket=PATH`. A comma that
+/// belongs to the path is written twice.
 Result<DiskConfig> parse_disk(std::string_view text);
 
 /// `PATH[,ro][,iops=N][,bps=SIZE]`. A comma that belongs to the path is written twice.

@@ -72,7 +72,8 @@ Result<> check_hotplug_memory(const MachineConfig& config) {
     for (const DiskConfig& disk : config.disks)
         if (!disk.socket.empty())
             return fail(
-                "hotplug_memory: not beside a disk with a socket, whose back end would reach what is "
+                "hotplug_memory: not beside a disk with a socket, whose back end would reach what "
+                "is "
                 "not plugged; leave one out");
     const uint64_t block = memory.block_bytes;
     if (!std::has_single_bit(block) || block < kMinHotplugBlock)
@@ -109,7 +110,8 @@ Result<> check_disk(std::string_view name, const DiskConfig& disk) {
     if (!disk.path.empty()) return fail("{}: has a path and a socket; give one", name);
     if (disk.read_only || disk.cache || disk.iops || disk.bps || disk.own_worker)
         return fail(
-            "{}: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its back "
+            "{}: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its "
+            "back "
             "end for them",
             name);
     return check_path(name, disk.socket, kMaxSocketPath);

@@ -250,9 +250,8 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 
-    auto parts =
-        std::make_unique<Parts>(std::move(kvm), std::move(ram), std::move(pmems), std::move(window),
-                                std::move(vm), TRY(EventFd::create()));
+    auto parts = std::make_unique<Parts>(std::move(kvm), std::move(ram), std::move(pmems),
+                                         std::move(window), std::move(vm), TRY(EventFd::create()));
     TRY(add_worker(*parts, "devices"));
     TRY(create_vcpus(*parts, config.cpus));
     parts->writes_.emplace(coalesced_ring_page(*parts));

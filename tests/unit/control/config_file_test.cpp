@@ -29,7 +29,6 @@ TEST_CASE("a config file sets every field", "[control]") {
         "pmem": [
             {"path": "/p"}, {"path": "/q", "read_only": true, "iops": 5, "bps": "3M"}
         ],
-        "hotplug_memory": {"total": "2G", "requested": 268435456, "block": "4M", "slot": "256M"},
         "cpus": 4, "memory": "1G", "console": "file:/log",
         "entropy": false, "balloon": false, "pvpanic": false, "acpi": false, "grace_seconds": 0
     })");
@@ -54,11 +53,6 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK(config->pmems[1].read_only);
     CHECK(config->pmems[1].iops == 5U);
     CHECK(config->pmems[1].bps == uint64_t{3} << 20U);
-    REQUIRE(config->hotplug_memory);
-    CHECK(config->hotplug_memory->total_bytes == uint64_t{2} << 30U);
-    CHECK(config->hotplug_memory->requested_bytes == uint64_t{256} << 20U);
-    CHECK(config->hotplug_memory->block_bytes == uint64_t{4} << 20U);
-    CHECK(config->hotplug_memory->slot_bytes == uint64_t{256} << 20U);
     REQUIRE(config->nics.size() == 3);
     CHECK(config->nics[0].tap == "tap0");
     CHECK_FALSE(config->nics[0].mac);
@@ -75,6 +69,26 @@ TEST_CASE("a config file sets every field", "[control]") {
     CHECK_FALSE(config->pvpanic);
     CHECK_FALSE(config->acpi);
     CHECK(config->grace_seconds == 0);
+}
+
+TEST_CASE("a config file sets memory to be plugged, a virtio console, and own workers",
+          "[control]") {
+    const auto config = parse_config(R"({
+        "hotplug_memory": {"total": "2G", "requested": 268435456, "block": "4M", "slot": "256M"},
+        "virtio_console": "unix:/run/hvc",
+        "disks": [{"path": "a", "own_worker": true}, {"path": "b"}],
+        "net": [{"user": true, "own_worker": true}], "vsock": {"path": "v", "own_worker": true}
+    })");
+    REQUIRE(config);
+    REQUIRE(config->hotplug_memory);
+    CHECK(config->hotplug_memory->total_bytes == uint64_t{2} << 30U);
+    CHECK(config->hotplug_memory->requested_bytes == uint64_t{256} << 20U);
+    CHECK(config->hotplug_memory->block_bytes == uint64_t{4} << 20U);
+    CHECK(config->hotplug_memory->slot_bytes == uint64_t{256} << 20U);
+    CHECK(config->virtio_console.kind == ConsoleKind::unix_socket);
+    CHECK(config->virtio_console.path == "/run/hvc");
+    CHECK((config->disks[0].own_worker && !config->disks[1].own_worker));
+    CHECK((config->nics[0].own_worker && config->vsock->own_worker));
 }
 
 TEST_CASE("a config file sets a network device's kind and limits", "[control]") {

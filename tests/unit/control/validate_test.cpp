@@ -188,8 +188,9 @@ TEST_CASE("validate checks memory to be plugged", "[control]") {
     CHECK(error_of([](MachineConfig& c) {
               c.hotplug_memory = HotplugMemoryConfig{.total_bytes = uint64_t{128} << 20U};
               c.disks = {{.socket = "b"}};
-          }) == "hotplug_memory: not beside a disk with a socket, whose back end would reach what is "
-                "not plugged; leave one out");
+          }) ==
+          "hotplug_memory: not beside a disk with a socket, whose back end would reach what is "
+          "not plugged; leave one out");
 }
 
 TEST_CASE("validate checks network devices", "[control]") {
