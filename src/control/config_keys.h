@@ -137,7 +137,7 @@ inline constexpr std::array<Key<Config>, 18> kMachineKeys{{
     {"acpi", set_field<&Config::acpi, take_bool>},
     {"grace_seconds", set_field<&Config::grace_seconds, take_number<parse_grace>>},
 }};
-inline constexpr std::array<Key<DiskConfig>, 6> kDiskKeys{{
+inline constexpr std::array<Key<DiskConfig>, 7> kDiskKeys{{
     {"path", set_field<&DiskConfig::path, take_string>},
     {"socket", set_field<&DiskConfig::socket, take_string>},
     {"read_only", set_field<&DiskConfig::read_only, take_bool>},

@@ -245,7 +245,8 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     Vm vm = TRY(Vm::create(kvm));
     VirtioWindow window = TRY(VirtioWindow::create());
     std::vector<PmemRegion> pmems = TRY(map_pmems(kvm, config.memory_bytes, resources.pmems));
-    GuestRam ram = TRY(GuestRam::create(TRY(plan_memory(kvm, config, pmems)), resources.disks));
+    std::vector<RegionConfig> regions = TRY(plan_memory(kvm, config, pmems));
+    GuestRam ram = TRY(GuestRam::create(std::move(regions), resources.disks));
     const uint32_t free_slot = TRY(map_memory(kvm, vm, window, ram.memory, pmems));
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());

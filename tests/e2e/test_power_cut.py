@@ -29,7 +29,7 @@ WRITE = MOUNT + (
 
 TRACE = "/sys/kernel/tracing"
 TRACED = MOUNT + (
-    "truncate -s 64M /run/disk/image && sync && mount -t tracefs tracefs /sys/kernel/tracing && "
+    "truncate -s 64M /run/disk/image && sync; mount -t tracefs tracefs /sys/kernel/tracing; "
     f"echo 1 > {TRACE}/events/ext4/ext4_sync_file_exit/enable && echo 1 > {TRACE}/events/kvm/kvm_pio/enable && "
     "{mote} run --kernel {bare}/block --no-acpi --no-entropy --no-balloon --mem 64M --disk /run/disk/image "
     "--cmdline 'bare.mode=journal bare.ops={flushes} bare.exit=acpi' </dev/null >/dev/null && "

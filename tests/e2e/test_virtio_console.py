@@ -33,7 +33,7 @@ def test_beside_com1(boot, tmp_path):
     path = tmp_path / "hvc.sock"
     shell = boot("own", "--virtio-console", f"unix:{path}")
     assert shell.run("cat /sys/class/tty/console/active").strip() == "ttyS0"
-    shell.run("stty raw -echo </dev/hvc0; (head -c 70000 /dev/hvc0 | md5sum >/tmp/sum) &")
+    shell.run("exec 3<>/dev/hvc0; stty raw -echo <&3; (head -c 70000 <&3 | md5sum >/tmp/sum) & :")
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(LIMIT * PATIENCE)
         client.connect(str(path))

@@ -30,6 +30,7 @@ class Interrupt final : public VirtioInterrupt {
   public:
     void queue(uint16_t /*index*/) override {}
     void config() override {}
+    void refresh_config() override {}
     void needs_reset(std::string_view /*why*/) override {}
 };
 

@@ -5,11 +5,8 @@
 // Input: a byte whose bits 0 to 6 are a mask of slots that fail; then steps of 16 bytes: what,
 // index, two numbers of 16 bits, one of 16 unused, and one of 64. See step().
 
-#include <cstdint>
-#include <cstring>
-
 #include "devices/virtio/memory.h"
-#include "support/fuzz.h"
+#include "support/queue_set.h"
 
 using namespace mote;
 
@@ -21,30 +18,11 @@ constexpr uint64_t kBlock = 4096;
 constexpr uint64_t kSlot = 4 * kBlock;
 constexpr uint64_t kSlots = 8;
 constexpr uint64_t kRegion = kSlots * kSlot;
-constexpr uint16_t kSize = 8;
-constexpr GuestAddress kDescriptors{0x1000};
+constexpr GuestAddress kDescriptors{0x1000};  // QueueSet's
 constexpr GuestAddress kAvailable{0x1400};
-constexpr GuestAddress kUsed{0x1800};
 constexpr GuestAddress kRequest{0x2000};
 constexpr GuestAddress kResponse{0x2100};
-
-struct Step {
-    uint8_t what;
-    uint8_t index;
-    uint16_t first;
-    uint16_t second;
-    uint16_t unused;
-    uint64_t value;
-};
-static_assert(sizeof(Step) == 16);
-
-class Interrupt final : public VirtioInterrupt {
-  public:
-    void queue(uint16_t /*index*/) override {}
-    void config() override {}
-    void refresh_config() override {}
-    void needs_reset(std::string_view /*why*/) override {}
-};
+constexpr unsigned kMostTurns = 1024;
 
 /// What a guest's CPUs see. Slots of `failing` cannot be shown, and the last one not be hidden.
 struct Shown {
@@ -80,38 +58,29 @@ class Guest {
           device_(MemoryDevice::create(
               {.slot_size = kSlot, .usable_unit = kSlot, .requested_size = kRegion / 2}, memory_,
               std::make_unique<Slots>(shown_))) {
-        activate();
+        queue_.activate(*device_, *loop_);
     }
-    ~Guest() { reset(); }
+    ~Guest() { queue_.reset(*device_); }
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
 
     void step(const Step& step) {
         switch (step.what % 8) {
-            case 0: {  // a descriptor: value is 40 bits of address, 24 of length
-                const virtio::Descriptor descriptor{
-                    .address = step.value & 0xFF'FFFF'FFFF,
-                    .length = static_cast<uint32_t>(step.value >> 40U),
-                    .flags = step.first,
-                    .next = step.second};
-                memory_.store({kDescriptors.value + step.index % kSize * sizeof descriptor},
-                              descriptor);
+            case 0:
+                queue_.write_descriptor(0, step.queue, step.value, step.first, step.second);
                 break;
-            }
-            case 1:  // an entry of the available ring, and its index
-                memory_.store({kAvailable.value + virtio::kRingEntries + step.first % kSize * 2},
-                              le16(static_cast<uint16_t>(step.value)));
-                memory_.store({kAvailable.value + virtio::kRingIndex}, le16(step.second));
+            case 1:
+                queue_.write_available(0, step.first, step.value, step.second);
                 break;
             case 2:
                 memory_.store({step.first * uint64_t{4}}, le64(step.value));
                 break;
             case 3:
-                serve();
+                QueueSet::serve(*device_, 0, kMostTurns);
                 break;
             case 4:
-                reset();
-                activate();
+                queue_.reset(*device_);
+                queue_.activate(*device_, *loop_);
                 break;
             case 5:
                 rest();
@@ -120,7 +89,7 @@ class Guest {
                 update(step.value);
                 break;
             case 7:  // a whole request: type, blocks; index is the first block
-                request(static_cast<uint16_t>(step.first % 6), step.index, step.second % 64);
+                request(static_cast<uint16_t>(step.first % 6), step.queue, step.second % 64);
                 break;
         }
         check();
@@ -131,11 +100,6 @@ class Guest {
         const std::vector<RegionConfig> regions{
             {.base = {0}, .size = kRam}, {.base = {kBase}, .size = kRegion, .block_size = kBlock}};
         return GuestMemory::create(regions).value();
-    }
-
-    void serve() {
-        for (unsigned turns = 0; device_->on_queue(0); ++turns)
-            require(turns < 1024, "a queue comes to its end");
     }
 
     void request(uint16_t type, uint8_t block, uint16_t blocks) {
@@ -156,8 +120,9 @@ class Guest {
                                          .next = 0});
         const GuestAddress index{kAvailable.value + virtio::kRingIndex};
         const uint16_t next = *memory_.load<le16>(index);
-        memory_.store({kAvailable.value + virtio::kRingEntries + next % kSize * uint64_t{2}},
-                      le16(uint16_t{0}));
+        memory_.store(
+            {kAvailable.value + virtio::kRingEntries + next % QueueSet::kSize * uint64_t{2}},
+            le16(uint16_t{0}));
         memory_.store(index, le16(static_cast<uint16_t>(next + 1)));
     }
 
@@ -200,44 +165,19 @@ class Guest {
         });
         if (!rested) loop_->run();
         require(rested, "a drained device rests");
-        require(queue_->in_flight() == 0, "no chain is left after a drain");
+        queue_.require_no_chain();
         device_->resume();
         // A loop that was stopped stays so: the device gets another one.
-        reset();
+        queue_.reset(*device_);
         loop_ = std::move(loop);
-        activate();
-    }
-
-    void activate() {
-        memory_.store({kAvailable.value + virtio::kRingIndex}, le16(uint16_t{0}));
-        queue_ = Queue::create({.max_size = 256,
-                                .size = kSize,
-                                .ready = true,
-                                .descriptors = kDescriptors,
-                                .driver = kAvailable,
-                                .device = kUsed},
-                               memory_, device_->features(), {})
-                     .value();
-        Queue* const list[] = {queue_.get()};
-        const auto done = device_->activate({.queues = list,
-                                             .interrupt = interrupt_,
-                                             .loop = *loop_,
-                                             .features = device_->features()});
-        require(done.has_value(), "it can be activated");
-    }
-
-    void reset() {
-        queue_->close();
-        device_->reset();
-        require(queue_->in_flight() == 0, "no chain is left after a reset");
+        queue_.activate(*device_, *loop_);
     }
 
     const GuestMemory memory_;
     Shown shown_;
     uint64_t allowed_ = kRegion / 2;
-    Interrupt interrupt_;
     std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
-    std::unique_ptr<Queue> queue_;
+    QueueSet queue_{memory_, 1};
     std::unique_ptr<MemoryDevice> device_;
 };
 
@@ -246,10 +186,6 @@ class Guest {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size == 0) return 0;
     Guest guest(data[0]);
-    for (size_t at = 1; at + sizeof(Step) <= size; at += sizeof(Step)) {
-        Step step;
-        std::memcpy(&step, data + at, sizeof step);
-        guest.step(step);
-    }
+    for_each_step(data + 1, size - 1, [&guest](const Step& step) { guest.step(step); });
     return 0;
 }

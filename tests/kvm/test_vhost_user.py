@@ -226,7 +226,7 @@ def test_sockets_that_cannot_be_used(refuse, tmp_path):
         left.bind(str(path))
     assert refuse(f"socket={path}") == f"mote: error: disk0: nobody serves the socket {path}; start its server first"
     assert refuse(f"socket={path},ro") == (
-        "mote: error: disk0: ro, cache, iops and bps are not for a disk with a socket; ask its back end for them")  # fmt: skip
+        "mote: error: disk0: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its back end for them")  # fmt: skip
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace mote {
 
@@ -57,7 +58,7 @@ void ConsoleDevice::reset() {
     loop_ = nullptr;
     receive_ = nullptr;
     transmit_ = nullptr;
-    draining_ = false;
+    draining_ = size_told_ = false;
 }
 
 void ConsoleDevice::drain(std::function<void()> done) {
@@ -122,6 +123,9 @@ bool ConsoleDevice::print() {
             more = bytes >= kMaxBytesPerTurn || ++chains == kMaxChainsPerTurn;
         }
         if (transmit_->publish()) interrupt_->queue(virtio::kConsoleTransmit);
+        // Linux up to 6.1 looks at the size when it is told of a change, and has to have a terminal
+        // by then: it has one once it prints.
+        if (has_size_ && bytes != 0 && !std::exchange(size_told_, true)) interrupt_->config();
     } while (!more && transmit_->enable_notifications());
     return more;
 }

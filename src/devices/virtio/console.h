@@ -73,6 +73,7 @@ class ConsoleDevice final : public VirtioDevice, public ConsoleInput {
     bool sender_waits_ = false;
     std::function<void()> tell_room_;
 
+    bool size_told_ = false;
     bool draining_ = false;
     EventLoop* loop_ = nullptr;
     Queue* receive_ = nullptr;

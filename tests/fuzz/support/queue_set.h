@@ -103,9 +103,9 @@ class QueueSet final : private VirtioInterrupt {
         return what <= 3;
     }
 
-    static void serve(VirtioDevice& device, uint16_t index) {
+    static void serve(VirtioDevice& device, uint16_t index, unsigned limit = 64) {
         for (unsigned turns = 0; device.on_queue(index); ++turns)
-            require(turns < 64, "a queue comes to its end");
+            require(turns < limit, "a queue comes to its end");
     }
 
   private:

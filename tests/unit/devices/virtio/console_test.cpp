@@ -232,4 +232,18 @@ TEST_CASE("console: tells its size where it is a terminal's") {
     Setup with(WindowSize{.rows = 24, .columns = 80});
     CHECK((with.driver.offered() & kFeatureConsoleSize) != 0);
     CHECK(with.driver.read(mmio::kConfig) == (24U << 16U | 80U));
+    // And once more when the guest first prints: a change, for drivers that only look then.
+    with.start();
+    with.driver.worker().settle();
+    const auto told_at_print = [&with] {
+        with.transmit.chain().readable("x").submit();
+        with.driver.kick(kConsoleTransmit);
+        REQUIRE(FakeDriver::wait_used(with.transmit).has_value());
+        with.driver.worker().settle();
+        const bool told = (with.driver.read(mmio::kInterruptStatus) & 2U) != 0;
+        with.driver.write(mmio::kInterruptAck, 2);
+        return told;
+    };
+    CHECK(told_at_print());
+    CHECK_FALSE(told_at_print());
 }

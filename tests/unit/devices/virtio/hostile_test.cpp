@@ -9,6 +9,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/entropy.h"
+#include "devices/virtio/memory.h"
 #include "devices/virtio/pmem.h"
 #include "devices/virtio/vsock.h"
 #include "support/block_driver.h"
@@ -23,6 +24,9 @@ using namespace mote::virtio;
 namespace {
 
 constexpr uint16_t kSize = 8;
+/// RAM that is plugged, for the device of that.
+constexpr RegionConfig kBlocks{
+    .base = {uint64_t{1} << 40U}, .size = uint64_t{8} << 20U, .block_size = uint64_t{2} << 20U};
 
 class Nowhere final : public ConsoleOutput {
   public:
@@ -66,6 +70,18 @@ std::unique_ptr<VirtioDevice> make_net(const FakeRam& /*ram*/) {
         .value();
 }
 
+class NoSlots final : public MemorySlots {
+  public:
+    Result<> show(uint64_t /*index*/) override { return {}; }
+    Result<> hide(uint64_t /*index*/) override { return {}; }
+};
+
+std::unique_ptr<VirtioDevice> make_memory(const FakeRam& ram) {
+    return MemoryDevice::create(
+        {.slot_size = kBlocks.size, .usable_unit = kBlocks.size, .requested_size = kBlocks.size},
+        ram.memory(), std::make_unique<NoSlots>());
+}
+
 std::unique_ptr<VirtioDevice> make_pmem(const FakeRam& /*ram*/) {
     return PmemDevice::create({.id = "pmem0",
                                .file = numbered_file(8192),
@@ -93,8 +109,8 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"balloon", make_balloon}, {"block", make_block},
                            {"console", make_console}, {"entropy", make_entropy},
-                           {"net", make_net},         {"pmem", make_pmem},
-                           {"vsock", make_vsock}};
+                           {"memory", make_memory},   {"net", make_net},
+                           {"pmem", make_pmem},       {"vsock", make_vsock}};
 
 /// What a case has to come to, where the device looks at the queue at all.
 enum class End : uint8_t { broken, any };
@@ -219,7 +235,7 @@ constexpr Case kCases[] = {
 
 /// A device with all its queues, and another one beside it on the same worker.
 struct Pair {
-    FakeRam ram{uint64_t{16} << 20U};
+    FakeRam ram{kBlocks};
     FakeDriver hostile;
     FakeDriver honest;
     FakeQueue honest_queue{ram, 8};
