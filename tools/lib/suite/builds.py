@@ -1,6 +1,7 @@
 """The builds that tests need. Each lives in build-NAME/ and is kept: the next run compiles what changed."""
 import hashlib
 import os
+import shutil
 import subprocess
 
 from suite.stage import ROOT, Outcome
@@ -37,9 +38,14 @@ def unit_tests(name):
     return folder(name) / "tests" / "unit" / "unit-tests"
 
 
+def _cached(env):
+    """The compilers, by way of ccache where it is installed: meson adds it to its own choice only."""
+    return {name: f"ccache {compiler}" for name, compiler in env.items()} if shutil.which("ccache") else env
+
+
 def _key(env, options):
     """Changes where configuring anew is due; ninja notices everything else."""
-    text = "\n".join(options)
+    text = "\n".join([*_cached(env).values(), *options])
     for tool in (env["CXX"], "meson"):
         text += subprocess.run([tool, "--version"], capture_output=True, text=True, check=True).stdout
     return hashlib.sha256(text.encode()).hexdigest()
@@ -55,7 +61,7 @@ def build(name):
         key_file = target / ".key"
         if not (target / "build.ninja").exists() or not key_file.exists() or key_file.read_text() != key:
             subprocess.run(["rm", "-rf", str(target)], check=True)
-            context.must(["meson", "setup", target, ROOT, *options], env=env)
+            context.must(["meson", "setup", target, ROOT, *options], env=_cached(env))
             key_file.write_text(key)
         jobs = os.environ.get("MOTE_JOBS")
         context.must(["ninja", "-C", target, *(["-j", jobs] if jobs else [])])
