@@ -17,12 +17,11 @@ std::unexpected<Error> mapping_failed(std::string_view tried, size_t size) {
     return failure;
 }
 
-/// Reserves `size` bytes at a multiple of `alignment`; the surplus on both sides goes back.
-Result<std::byte*> reserve_aligned(size_t size, size_t alignment) {
+/// Maps `size` anonymous bytes at a multiple of `alignment`; the surplus on both sides goes back.
+Result<std::byte*> map_aligned(size_t size, size_t alignment, int protection, int flags) {
     const size_t total = size + alignment;
     if (total < size) return fail("cannot map {} bytes: the size overflows", size);
-    void* start =
-        ::mmap(nullptr, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* start = ::mmap(nullptr, total, protection, flags, -1, 0);
     if (start == MAP_FAILED) return mapping_failed("reserve", total);
     auto* first = static_cast<std::byte*>(start);
     const size_t head = -reinterpret_cast<uintptr_t>(start) & (alignment - 1);
@@ -38,9 +37,12 @@ Mapping::~Mapping() {
 }
 
 Result<Mapping> Mapping::create(size_t size, int flags, int fd, size_t offset, size_t alignment) {
+    if (alignment != 0 && (flags & MAP_ANONYMOUS) != 0)
+        return Mapping(TRY(map_aligned(size, alignment, PROT_READ | PROT_WRITE, flags)), size);
     void* wanted = nullptr;
     if (alignment != 0) {
-        wanted = TRY(reserve_aligned(size, alignment));
+        wanted = TRY(
+            map_aligned(size, alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
         flags |= MAP_FIXED;
     }
     void* data =
@@ -56,10 +58,8 @@ Result<Mapping> Mapping::create(size_t size, int flags, int fd, size_t offset, s
 Result<Mapping> Mapping::shared_file(int fd, size_t file_size, bool read_only, size_t size,
                                      size_t alignment) {
     const int protection = read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-    Mapping mapping(TRY(reserve_aligned(size, alignment)), size);
-    constexpr int kPadding = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-    if (::mmap(mapping.data_, size, protection, kPadding, -1, 0) == MAP_FAILED)
-        return mapping_failed("map", size);
+    constexpr int kPadding = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    Mapping mapping(TRY(map_aligned(size, alignment, protection, kPadding)), size);
     if (::mmap(mapping.data_, file_size, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
         return mapping_failed("map", file_size);
     ::madvise(mapping.data_, size, MADV_DONTDUMP);

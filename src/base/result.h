@@ -27,17 +27,20 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
     using std::expected<T, Error>::expected;
 };
 
+// Cold: code on the way to an error lies apart from the rest, and mostly stays out of memory.
+
 /// Builds an Error from a format string: `return fail("drive '{}': {}", id, why);`
 template <class... Args>
-[[nodiscard]] std::unexpected<Error> fail(fmt::format_string<Args...> format, Args&&... args) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::unexpected<Error> fail(
+    fmt::format_string<Args...> format, Args&&... args) {
     return std::unexpected(Error{fmt::format(format, std::forward<Args>(args)...), 0});
 }
 
 /// Like fail(), with the text and code of `code` (an errno) behind it: "...: No such file or
 /// directory", and advice where the code alone tells what to do.
 template <class... Args>
-[[nodiscard]] std::unexpected<Error> fail_code(int code, fmt::format_string<Args...> format,
-                                               Args&&... args) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::unexpected<Error> fail_code(
+    int code, fmt::format_string<Args...> format, Args&&... args) {
     std::string message = fmt::format(format, std::forward<Args>(args)...);
     message += ": ";
     message += errno_text(code);
@@ -47,8 +50,8 @@ template <class... Args>
 
 /// fail_code() with the current errno, read before anything can change it.
 template <class... Args>
-[[nodiscard]] std::unexpected<Error> fail_errno(fmt::format_string<Args...> format,
-                                                Args&&... args) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::unexpected<Error> fail_errno(
+    fmt::format_string<Args...> format, Args&&... args) {
     const int code = errno;
     return fail_code(code, format, std::forward<Args>(args)...);
 }

@@ -26,10 +26,14 @@ namespace {
 // Slots are cheap only while the VM has neither interrupt controllers nor
 // vCPUs, so all of them come first, and the window before RAM (docs/adr/0003). Those of memory that
 // comes and goes are made as it comes. Returns the first free slot.
-Result<uint32_t> map_memory(const Kvm& kvm, const Vm& vm, const VirtioWindow& window,
-                            const GuestMemory& memory, std::span<const PmemRegion> pmems) {
+Result<uint32_t> map_memory(const Vm& vm, const VirtioWindow& window, const GuestMemory& memory,
+                            std::span<const PmemRegion> pmems) {
     uint32_t slot = 0;
-    if (kvm.check_extension(KVM_CAP_READONLY_MEM) != 0) TRY(window.map(vm, slot++));
+    // A KVM without KVM_CAP_READONLY_MEM refuses the flag: reads of registers exit there.
+    if (auto shown = window.map(vm, slot); shown)
+        ++slot;
+    else if (shown.error().code != EINVAL)
+        return std::unexpected(std::move(shown).error());
     for (const GuestMemory::Region& region : memory.regions()) {
         if (region.blocks != nullptr) continue;
         TRY(vm.set_memory({.slot = slot++,
@@ -247,7 +251,7 @@ Result<std::unique_ptr<Machine::Parts>> Machine::Parts::create(const MachineConf
     std::vector<PmemRegion> pmems = TRY(map_pmems(kvm, config.memory_bytes, resources.pmems));
     std::vector<RegionConfig> regions = TRY(plan_memory(kvm, config, pmems));
     GuestRam ram = TRY(GuestRam::create(std::move(regions), resources.disks));
-    const uint32_t free_slot = TRY(map_memory(kvm, vm, window, ram.memory, pmems));
+    const uint32_t free_slot = TRY(map_memory(vm, window, ram.memory, pmems));
     TRY(Platform::prepare(vm));
     TRY(vm.create_interrupt_controller());
 

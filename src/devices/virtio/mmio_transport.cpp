@@ -20,6 +20,16 @@ MmioIdentity identity_of(const VirtioDevice& device) {
         .type = device.type(), .features = device.features(), .queue_sizes = device.queue_sizes()};
 }
 
+/// The eventfd behind InterruptACK. Nobody reads it, so one serves all transports of the process.
+/// Errors: EMFILE, ENFILE, ENOMEM.
+Result<int> acknowledged_fd() {
+    static std::mutex mutex;
+    static EventFd event;
+    const std::lock_guard lock(mutex);
+    if (event.fd() < 0) event = TRY(EventFd::create());
+    return event.fd();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<MmioTransport>> MmioTransport::create(
@@ -61,11 +71,11 @@ Result<> MmioTransport::create_doorbells() {
         doorbells_.push_back(
             {.offset = mmio::kQueueNotify, .length = 4, .value = i, .fd = kicks_[i].event.fd()});
     }
-    acknowledged_ = TRY(EventFd::create());
+    const int acknowledged = TRY(acknowledged_fd());
     doorbells_.push_back({.offset = mmio::kInterruptAck,
                           .length = 4,
                           .value = mmio::kInterruptUsed,
-                          .fd = acknowledged_.fd()});
+                          .fd = acknowledged});
     return {};
 }
 

@@ -151,7 +151,6 @@ class MmioTransport final : private VirtioInterrupt {
     const GuestMemory& memory_;
     EventLoop& worker_;
     const EventFd line_;
-    EventFd acknowledged_;
     std::vector<Kick> kicks_;
     std::vector<int> kick_fds_;  ///< those of kicks_
     std::vector<Doorbell> doorbells_;
