@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t kRam = uint64_t{64} << 10U;
 constexpr size_t kQueues = 2;
+constexpr uint64_t kEnough = uint64_t{64} << 20U;  // printed: more takes time and shows nothing
 
 class Screen final : public ConsoleOutput {
   public:
@@ -20,7 +21,12 @@ class Screen final : public ConsoleOutput {
         for (const std::byte byte : bytes)
             sum += std::to_integer<uint8_t>(byte);
         asm volatile("" : : "r"(sum));  // each byte is looked at
+        printed_ += bytes.size();
     }
+    [[nodiscard]] uint64_t printed() const { return printed_; }
+
+  private:
+    uint64_t printed_ = 0;
 };
 
 class Guest {
@@ -35,6 +41,7 @@ class Guest {
     Guest& operator=(const Guest&) = delete;
 
     void step(const Step& step) {
+        if (screen_.printed() > kEnough) return;
         const unsigned what = step.what % 7;
         if (queues_.driver_step(step, what, *device_)) return;
         switch (what) {
@@ -59,7 +66,7 @@ class Guest {
         const size_t taken = device_->push(std::span(text).first(count));
         require(taken <= ConsoleDevice::kInputSize, "no more than there is room for");
         if (taken < count) require(device_->push(text) == 0, "what is full takes nothing");
-        loop_->run();
+        if (taken != 0) loop_->run();  // which waits where nothing is there
     }
 
     Screen screen_;
