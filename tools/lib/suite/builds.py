@@ -51,8 +51,8 @@ def _key(env, options):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def build(name):
-    """A stage function that makes the build `name`."""
+def build(name, *targets):
+    """A stage function that makes the build `name`: all of it, or `targets`."""
     def run(context):
         env, specific = BUILDS[name]
         options = COMMON + specific
@@ -64,7 +64,7 @@ def build(name):
             context.must(["meson", "setup", target, ROOT, *options], env=_cached(env))
             key_file.write_text(key)
         jobs = os.environ.get("MOTE_JOBS")
-        context.must(["ninja", "-C", target, *(["-j", jobs] if jobs else [])])
+        context.must(["ninja", "-C", target, *(["-j", jobs] if jobs else []), *targets])
         return Outcome(passed=1)
     return run
 
