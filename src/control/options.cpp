@@ -155,7 +155,8 @@ Result<DiskConfig> parse_disk(std::string_view text) {
         disk.path = parts[0];
     if (disk.path.empty() && disk.socket.empty())
         return fail(
-            "'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE], or socket=PATH",
+            "'{}' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE][,own_worker], or "
+            "socket=PATH",
             text);
     for (size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];

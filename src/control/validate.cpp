@@ -73,8 +73,7 @@ Result<> check_hotplug_memory(const MachineConfig& config) {
         if (!disk.socket.empty())
             return fail(
                 "hotplug_memory: not beside a disk with a socket, whose back end would reach what "
-                "is "
-                "not plugged; leave one out");
+                "is not plugged; leave one out");
     const uint64_t block = memory.block_bytes;
     if (!std::has_single_bit(block) || block < kMinHotplugBlock)
         return fail("hotplug_memory: blocks of {} are not possible; give a power of two from {}",
@@ -111,8 +110,7 @@ Result<> check_disk(std::string_view name, const DiskConfig& disk) {
     if (disk.read_only || disk.cache || disk.iops || disk.bps || disk.own_worker)
         return fail(
             "{}: ro, cache, iops, bps and own_worker are not for a disk with a socket; ask its "
-            "back "
-            "end for them",
+            "back end for them",
             name);
     return check_path(name, disk.socket, kMaxSocketPath);
 }

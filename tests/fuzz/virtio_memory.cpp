@@ -22,7 +22,6 @@ constexpr GuestAddress kDescriptors{0x1000};  // QueueSet's
 constexpr GuestAddress kAvailable{0x1400};
 constexpr GuestAddress kRequest{0x2000};
 constexpr GuestAddress kResponse{0x2100};
-constexpr unsigned kMostTurns = 1024;
 
 /// What a guest's CPUs see. Slots of `failing` cannot be shown, and the last one not be hidden.
 struct Shown {
@@ -65,25 +64,21 @@ class Guest {
     Guest& operator=(const Guest&) = delete;
 
     void step(const Step& step) {
-        switch (step.what % 8) {
-            case 0:
-                queue_.write_descriptor(0, step.queue, step.value, step.first, step.second);
-                break;
-            case 1:
-                queue_.write_available(0, step.first, step.value, step.second);
-                break;
-            case 2:
-                memory_.store({step.first * uint64_t{4}}, le64(step.value));
-                break;
-            case 3:
-                QueueSet::serve(*device_, 0, kMostTurns);
-                break;
+        const unsigned what = step.what % 8;
+        if (!queue_.driver_step(step, what, *device_)) special_step(step, what);
+        check();
+    }
+
+  private:
+    void special_step(const Step& step, unsigned what) {
+        switch (what) {
             case 4:
                 queue_.reset(*device_);
                 queue_.activate(*device_, *loop_);
                 break;
             case 5:
-                rest();
+                device_->on_queue(0);  // so that there may be something under way
+                queue_.rest(*device_, loop_);
                 break;
             case 6:
                 update(step.value);
@@ -92,10 +87,8 @@ class Guest {
                 request(static_cast<uint16_t>(step.first % 6), step.queue, step.second % 64);
                 break;
         }
-        check();
     }
 
-  private:
     static GuestMemory create_memory() {
         const std::vector<RegionConfig> regions{
             {.base = {0}, .size = kRam}, {.base = {kBase}, .size = kRegion, .block_size = kBlock}};
@@ -151,26 +144,6 @@ class Guest {
         require(
             space.requested_size <= space.usable_region_size && space.usable_region_size <= kRegion,
             "what is requested is usable");
-    }
-
-    /// Waits until nothing is under way, as a pause does.
-    void rest() {
-        std::unique_ptr<EventLoop> loop = EventLoop::create().value();
-        bool rested = false;
-        // A step at first, so that there may be something under way.
-        device_->on_queue(0);
-        device_->drain([&] {
-            rested = true;
-            loop_->stop();
-        });
-        if (!rested) loop_->run();
-        require(rested, "a drained device rests");
-        queue_.require_no_chain();
-        device_->resume();
-        // A loop that was stopped stays so: the device gets another one.
-        queue_.reset(*device_);
-        loop_ = std::move(loop);
-        queue_.activate(*device_, *loop_);
     }
 
     const GuestMemory memory_;

@@ -34,48 +34,20 @@ class Guest {
     Guest& operator=(const Guest&) = delete;
 
     void step(const Step& step) {
-        switch (step.what % 6) {
-            case 0:
-                queue_.write_descriptor(0, step.queue, step.value, step.first, step.second);
-                break;
-            case 1:
-                queue_.write_available(0, step.first, step.value, step.second);
-                break;
-            case 2:
-                memory_.store({step.first * uint64_t{4}}, le64(step.value));
-                break;
-            case 3:
-                QueueSet::serve(*device_, 0);
-                break;
+        const unsigned what = step.what % 6;
+        if (queue_.driver_step(step, what, *device_)) return;
+        switch (what) {
             case 4:
                 queue_.reset(*device_);
                 queue_.activate(*device_, *loop_);
                 break;
             case 5:
-                rest();
+                queue_.rest(*device_, loop_);
                 break;
         }
     }
 
   private:
-    /// Waits until nothing is under way, as a pause does.
-    void rest() {
-        std::unique_ptr<EventLoop> loop = EventLoop::create().value();
-        bool rested = false;
-        device_->drain([&] {
-            rested = true;
-            loop_->stop();
-        });
-        if (!rested) loop_->run();
-        require(rested, "a drained device rests");
-        queue_.require_no_chain();
-        device_->resume();
-        // A loop that was stopped stays so: the device gets another one.
-        queue_.reset(*device_);
-        loop_ = std::move(loop);
-        queue_.activate(*device_, *loop_);
-    }
-
     const GuestMemory& memory_;
     std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
     QueueSet queue_{memory_, 1};

@@ -7,19 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from support_py.machine import Machine
 from support_py.pattern import pattern
 
 VARIANTS = ["", "bare.indirect=1", "bare.event_idx=0", "bare.irq=1"]
 
 
-def good(machine, **expected):
-    """Waits for a run of guest/bare/block.c without errors; returns its result."""
-    assert machine.wait(120) == 0, machine.messages
-    result = machine.result()
-    assert result.get("errors", "0") == "0" and result.get("mismatches", "0") == "0", result
-    for key, value in expected.items():
-        assert result[key] == str(value), result
-    return result
+good = Machine.without_errors
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -34,11 +34,7 @@ def serve(tmp_path):
 
 
 def good(machine, **expected):
-    assert machine.wait(120) == 0, machine.messages
-    result = machine.result()
-    assert result.get("errors", "0") == "0" and result.get("mismatches", "0") == "0", result
-    for key, value in expected.items():
-        assert result[key] == str(value), result
+    result = machine.without_errors(**expected)
     assert machine.messages == ""
     return result
 
@@ -183,18 +179,8 @@ def test_shared_memory_goes_back_to_the_host(launch, bare, disk, serve, mode):
     """Not out of mote's page tables alone."""
     machine = launch.run("--kernel", bare("balloon"), "--no-acpi", "--no-entropy", "--mem", "64M",
                          "--disk", serve(disk()).option, "--cmdline", f"bare.exit=acpi bare.mode={mode}")  # fmt: skip
-    machine.expect(b"full\n")
-    full = shared_bytes(machine.pid)
-    machine.send(b".")
-    machine.expect(b"given\n")
-    given = shared_bytes(machine.pid)
-    machine.send(b".")
-    machine.expect(b"again\n")
-    again = shared_bytes(machine.pid)
-    machine.send(b".")
-    assert machine.wait() == 0, machine.messages
-    assert full - given > 31 * MIB, (full, given, again)
-    assert again - given > 31 * MIB, (full, given, again)
+    gone, come = machine.memory_given_back(shared_bytes)
+    assert gone > 31 * MIB and come > 31 * MIB, (gone, come)
     assert machine.result()["nonzero"] == "0"
 
 

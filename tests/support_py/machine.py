@@ -103,6 +103,26 @@ class Machine:
             assert result[key] == str(value), result
         return result
 
+    def without_errors(self, **expected):
+        """The same for a run of guest/bare/block.c, in which no request failed and no data was wrong."""
+        assert self.wait(120) == 0, self.messages
+        result = self.result()
+        assert result.get("errors", "0") == "0" and result.get("mismatches", "0") == "0", result
+        for key, value in expected.items():
+            assert result[key] == str(value), result
+        return result
+
+    def memory_given_back(self, measure):
+        """Follows a run of guest/bare/balloon.c to its end; returns how much of what measure(PID) counts went, and came again."""
+        sizes = []
+        for mark in (b"full\n", b"given\n", b"again\n"):
+            self.expect(mark)
+            sizes.append(measure(self.pid))
+            self.send(b".")
+        assert self.wait() == 0, self.messages
+        full, given, again = sizes
+        return full - given, again - given
+
     def close(self):
         """Kills the process and its children, closes our ends."""
         if self.process.poll() is None:

@@ -88,11 +88,14 @@ class QueueSet final : private VirtioInterrupt {
         memory_.store({available(queue) + virtio::kRingIndex}, le16(index));
     }
 
-    /// What a driver of several queues does, by `what`: 0 a descriptor, 1 an entry of the available
-    /// ring, 2 any word of memory, 3 a notification. False for anything else.
+    /// What a driver does, by `what`: 0 a descriptor (where there is one queue only, Step::queue
+    /// is its index), 1 an entry of the available ring, 2 any word of memory, 3 a notification.
+    /// False for anything else.
     bool driver_step(const Step& step, unsigned what, VirtioDevice& device) const {
         const size_t queue = step.queue % queues_.size();
-        if (what == 0)
+        if (what == 0 && queues_.size() == 1)
+            write_descriptor(0, step.queue, step.value, step.first, step.second);
+        else if (what == 0)
             write_descriptor(queue, step.first >> 8U, step.value, step.first & 0xFFU, step.second);
         else if (what == 1)
             write_available(queue, step.first, step.value, step.second);
@@ -103,9 +106,26 @@ class QueueSet final : private VirtioInterrupt {
         return what <= 3;
     }
 
-    static void serve(VirtioDevice& device, uint16_t index, unsigned limit = 64) {
+    static void serve(VirtioDevice& device, uint16_t index) {
         for (unsigned turns = 0; device.on_queue(index); ++turns)
-            require(turns < limit, "a queue comes to its end");
+            require(turns < 1024, "a queue comes to its end");
+    }
+
+    /// Waits until nothing is under way, as a pause does, and starts the device anew: on a loop of
+    /// its own, as one that was stopped stays so.
+    void rest(VirtioDevice& device, std::unique_ptr<EventLoop>& loop) {
+        bool rested = false;
+        device.drain([&] {
+            rested = true;
+            loop->stop();
+        });
+        if (!rested) loop->run();
+        require(rested, "a drained device rests");
+        require_no_chain();
+        device.resume();
+        reset(device);
+        loop = EventLoop::create().value();
+        activate(device, *loop);
     }
 
   private:

@@ -85,8 +85,8 @@ TEST_CASE("parse_disk reads the socket of a back end in place of a path", "[cont
     CHECK(parse_disk("socket=/a,ro").value().read_only);
     CHECK(parse_disk("./socket=a").value().path == "./socket=a");
     CHECK(parse_disk("socket=").error().message ==
-          "'socket=' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE], or "
-          "socket=PATH");
+          "'socket=' names no file; give PATH[,ro][,cache=MODE][,iops=N][,bps=SIZE][,own_worker], "
+          "or socket=PATH");
     CHECK_FALSE(parse_disk("a,socket=b"));
     CHECK_FALSE(parse_disk("socket=a,socket=b"));
 }

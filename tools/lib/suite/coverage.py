@@ -33,6 +33,8 @@ def _lines(context, binaries, profile):
 
 def run(context, targets):
     """Prints a table; what is wrong, as a list."""
+    # What meson tries out is instrumented too, and would leave a profile in the working directory.
+    os.environ["LLVM_PROFILE_FILE"] = os.devnull
     # Nothing else links: only the targets have what answers to the fuzzer's instrumentation.
     builds.build("coverage", *(f"tests/fuzz/fuzz-{name}" for name in targets))(context)
     build = builds.folder("coverage")

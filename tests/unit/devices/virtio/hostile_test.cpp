@@ -386,3 +386,18 @@ TEST_CASE("hostile drivers: rings at the very end of memory work") {
         pair.check_neighbour();
     }
 }
+
+TEST_CASE("hostile drivers: a device without a queue") {
+    for (const Kind& kind : kKinds) {
+        INFO(kind.name);
+        Pair pair(kind);
+        REQUIRE(pair.hostile.negotiate(pair.hostile.offered()));
+        pair.hostile.go();
+        pair.kick_all();
+        CHECK(pair.hostile.transport().pause(std::chrono::seconds(5)));
+        pair.hostile.transport().resume();
+        pair.kick_all();
+        pair.check_neighbour();
+        pair.check_recovery();
+    }
+}
